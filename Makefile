@@ -1,0 +1,55 @@
+# Everything runs in .venv, which `make setup` builds from requirements.lock and keeps up to date.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+TESTS ?= tests
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test test-all check bench format lock generated clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## build .venv (needs Python 3.11 or newer); quick when nothing changed
+
+demo: setup ## run tasks that publish, wait, fail and are cancelled, and check that all of it happened
+	$(BIN)/sluicegate dev --demo
+
+dev: setup ## run everything on this machine, on one port, until Ctrl-C
+	$(BIN)/sluicegate dev
+
+test: setup ## run the tests, without the slow ones (TESTS=tests/unit for a part)
+	$(BIN)/pytest -m "not slow" $(TESTS)
+
+test-all: setup ## run every test: drills, corpora and long walks too
+	$(BIN)/pytest $(TESTS)
+
+check: setup ## lint, format, types, dead code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/vulture
+
+bench: setup ## measure the queue on this machine
+	$(BIN)/python -m benchmarks
+
+format: setup ## lay out the code, mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+generated: setup ## write the files that are made from the code (.env.example, docs/reference/settings.md)
+	$(BIN)/python -m docs.generate
+
+lock: setup ## resolve the dependencies into requirements.lock, keeping versions that still fit
+	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 \
+	    --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean: ## remove what was built and measured, not the data of `make dev`
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(STAMP): requirements.lock pyproject.toml
+	@.ci/venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,1 @@
+"""What the queue does on this machine, measured with real processes: `python -m benchmarks`."""

@@ -1,0 +1,72 @@
+"""`python -m benchmarks.measured_worker`: the worker service with handlers of no cost beside its own.
+
+BENCH_WORKERS is the number of workers in the process, each with its own claim loop, connections and heartbeat
+thread; all else comes from the settings of the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from typing import Final
+
+from msgspec import structs
+
+from services.worker.task.handler import run_task
+from sluicegate import JobContext, Worker, service
+from sluicegate.settings import WorkerSettings
+
+TRAP: Final = """
+import os, signal, sys, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+path = sys.argv[1]
+open(path + ".waits", "x").close()
+signal.sigwait([signal.SIGINT])
+at = time.monotonic_ns()
+with open(path + ".writing", "x") as file:
+    file.write(str(at))
+os.rename(path + ".writing", path + ".signalled")
+"""
+"""Waits for SIGINT and notes the moment: an interpreter's own handler would run some time later."""
+
+
+async def noop(_: JobContext) -> None:
+    return None
+
+
+async def stamp(_: JobContext) -> str:
+    """Both clocks at the handler's start, in ns: monotonic (on Linux one for all processes), the day's."""
+    return f"{time.monotonic_ns()} {time.time_ns()}"
+
+
+async def trap(ctx: JobContext) -> None:
+    path = str(ctx.job.payload["path"])
+    await ctx.run([sys.executable, "-I", "-S", "-c", TRAP, path])
+
+
+def make(settings: WorkerSettings, number: int) -> Worker:
+    # A worker locks its folder, also against another one of its process.
+    folder = settings.workspaces / str(number)
+    own = structs.replace(settings, worker_id=f"bench-{os.getpid()}-{number}", worker_dir=folder)
+    worker = Worker.from_redis(settings=own)
+    worker.handler("task")(run_task)
+    for handler in (noop, stamp, trap):
+        worker.handler(handler.__name__)(handler)
+    return worker
+
+
+async def serve(settings: WorkerSettings) -> None:
+    workers = [make(settings, number) for number in range(int(os.environ["BENCH_WORKERS"]))]
+    with service.metrics_page(settings.metrics_port, workers[0].metrics_registry):
+        async with service.until_signalled() as stop, asyncio.TaskGroup() as group:
+            for worker in workers:
+                group.create_task(worker.run(handle_signals=False))
+            await stop.wait()
+            for worker in workers:
+                worker.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(service.run("worker", WorkerSettings, serve))

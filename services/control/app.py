@@ -1,0 +1,30 @@
+"""The control service: it publishes what operators decide, and shows what is; it never runs a job."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from services.control.dashboard.live_board import LiveBoard
+from services.control.dashboard.rendering import Pages
+from services.control.handlers.pages import BOARD, NOTICES, PAGES
+from services.control.handlers.static_files import FILES, files
+from services.control.routes import ROUTES
+from sluicegate.http import application
+from sluicegate.settings import ControlSettings
+from sluicegate.store.connection import Store
+from sluicegate.store.notices import Notices
+
+
+def build(settings: ControlSettings, store: Store) -> web.Application:
+    """The app; the store stays the caller's to close, after the app's cleanup."""
+    app = application(settings, store, ROUTES)
+    app[PAGES] = Pages()
+    app[NOTICES] = Notices(store)
+    app[BOARD] = LiveBoard(store, app[NOTICES], app[PAGES])
+    app[FILES] = files()
+    app.on_cleanup.append(_close_notices)
+    return app
+
+
+async def _close_notices(app: web.Application) -> None:
+    await app[NOTICES].close()

@@ -1,0 +1,68 @@
+"""What the overview shows, as one value: two looks that found the same are equal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from sluicegate.model import Counts, Job, SystemState
+from sluicegate.store import jobs as job_records
+from sluicegate.store import pause as pause_record
+from sluicegate.store import workers as presence
+from sluicegate.store.connection import Store
+from sluicegate.store.jobs import JobFilter
+from sluicegate.times import from_rfc3339, now_ms
+
+LATEST: Final = 25
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One job in a list. `shown` is its status, or what people call it: delayed, stale."""
+
+    id: str
+    type: str
+    shown: str
+    attempt: int
+    max_attempts: int
+    worker: str | None
+    created_at: str
+
+    @classmethod
+    def of(cls, job: Job) -> Row:
+        return cls(
+            id=job.id,
+            type=job.type,
+            shown=shown_status(job),
+            attempt=job.attempt,
+            max_attempts=job.max_attempts,
+            worker=job.claimed_by,
+            created_at=job.created_at,
+        )
+
+
+class Board(Struct, frozen=True, kw_only=True):
+    system: SystemState
+    counts: Counts
+    workers: int
+    jobs: list[Row]
+
+
+async def look(store: Store) -> Board:
+    """The pause, the counts and the latest jobs. Reads only; raises StoreError."""
+    latest, _ = await job_records.listing(store, JobFilter(), cursor=None, limit=LATEST)
+    return Board(
+        system=await pause_record.read(store),
+        counts=await job_records.counts(store),
+        workers=len(await presence.listing(store)),
+        jobs=[Row.of(job) for job in latest],
+    )
+
+
+def shown_status(job: Job) -> str:
+    """Delayed and stale are told by this host's clock: for display; the counts are by the store's."""
+    if job.status == "queued" and job.next_attempt_at and from_rfc3339(job.next_attempt_at) > now_ms():
+        return "delayed"
+    if job.status == "running" and job.lease_expires_at and from_rfc3339(job.lease_expires_at) < now_ms():
+        return "stale"
+    return job.status

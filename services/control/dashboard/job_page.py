@@ -1,0 +1,75 @@
+"""What the page of one job shows: the job, its history, its output."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from sluicegate.model import Event, EventLevel
+from sluicegate.store import events as job_events
+from sluicegate.store.connection import Store
+
+PAGE: Final = 200
+PAGES: Final = 5
+_CONTROL: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+)
+"""Colours, cursor movements, titles: what a terminal obeys and a page cannot."""
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One event as shown: a line of the timeline, or a piece of output."""
+
+    id: str
+    created_at: str
+    level: EventLevel
+    kind: str
+    message: str
+    output: bool
+    stream: str
+    text: str
+
+    @classmethod
+    def of(cls, event: Event) -> Line:
+        payload: dict[str, Any] = event.payload or {}
+        kind = str(payload.get("kind", ""))
+        stream = payload.get("stream")
+        return cls(
+            id=event.id,
+            created_at=event.created_at,
+            level=event.level,
+            kind=kind,
+            message=event.message,
+            output=kind == "log",
+            stream="stderr" if stream == "stderr" else "stdout",
+            text=plain_text(str(payload.get("text", event.message))),
+        )
+
+
+async def latest_lines(store: Store, job_id: str) -> tuple[list[Line], bool]:
+    """The job's latest events, oldest first, and whether earlier ones were left out."""
+    found: list[Event] = []
+    for _ in range(PAGES):
+        before = found[-1].id if found else None
+        part = await job_events.page(store, job_id, after=None, before=before, sort="desc", limit=PAGE)
+        found += part
+        if len(part) < PAGE:
+            return _lines(reversed(found)), False
+    return _lines(reversed(found)), True
+
+
+async def lines_after(store: Store, job_id: str, after: str) -> list[Line]:
+    """At most one page of what came after that event; empty when there is nothing new."""
+    return _lines(await job_events.page(store, job_id, after=after, before=None, sort="asc", limit=PAGE))
+
+
+def plain_text(text: str) -> str:
+    """Terminal output without escape sequences; a carriage return starts a new line."""
+    return _CONTROL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _lines(events: Iterable[Event] | Sequence[Event]) -> list[Line]:
+    return [Line.of(event) for event in events]

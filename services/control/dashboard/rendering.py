@@ -1,0 +1,93 @@
+"""Templates turned into HTML: everything is escaped; times and ages can be read without a script."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import sluicegate
+from sluicegate.model import SystemState
+from sluicegate.times import from_rfc3339, now_ms
+
+HERE: Final = Path(__file__).parent
+STATIC: Final = HERE / "static"
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+STATUS_NAMES: Final = {"dead_letter": "dead letter"}
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+class Pages:
+    """The dashboard's templates, loaded once for each process."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(
+            age=age,
+            clock=clock,
+            number=number,
+            pause_name=pause_name,
+            static=static_address,
+            status_name=status_name,
+            version=sluicegate.__version__,
+        )
+
+    def render(self, template: str, **values: Any) -> str:
+        return self._environment.get_template(template).render(now=now_ms(), **values)
+
+
+def static_address(name: str) -> str:
+    """The address of a static file, which changes with its content, so that browsers may keep it for ever."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
+    return f"/static/{name}?v={digest[:12]}"
+
+
+def pause_name(system: SystemState) -> str:
+    if not system.workers_paused:
+        return "Running"
+    return f"Paused ({(system.mode or 'drain').capitalize()})"
+
+
+def status_name(status: str) -> str:
+    return STATUS_NAMES.get(status, status).capitalize()
+
+
+def number(value: int) -> str:
+    """12345 -> '12 345', with narrow spaces that do not break."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def age(moment: str | None, *, ago: bool = False) -> Markup:
+    """'3 min', in one unit, as an element that static/live.js keeps up to date by the same rule."""
+    if moment is None:
+        return Markup("–")
+    seconds = max(0, (now_ms() - from_rfc3339(moment)) // 1000)
+    size, unit = next((each for each in _UNITS if seconds >= each[0]), _UNITS[-1])
+    tail = " ago" if ago else ""
+    return Markup('<time datetime="{}" title="{}" data-age="{}">{} {}{}</time>').format(
+        moment, _plain(moment), tail, seconds // size, unit, tail
+    )
+
+
+def clock(moment: str | None) -> Markup:
+    """'2026-01-31 12:00:00 UTC'."""
+    if moment is None:
+        return Markup("–")
+    return Markup('<time datetime="{}">{}</time>').format(moment, _plain(moment))
+
+
+def _plain(moment: str) -> str:
+    return f"{moment[:10]} {moment[11:19]} UTC"

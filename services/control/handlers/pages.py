@@ -1,0 +1,153 @@
+"""The pages, and the streams that keep them live. A refusal is a page too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from services.control.dashboard import job_page
+from services.control.dashboard.board import Row, look
+from services.control.dashboard.live_board import GAP_SECONDS, LONGEST_SECONDS, LiveBoard
+from services.control.dashboard.rendering import CONTENT_SECURITY_POLICY, Pages
+from sluicegate.errors import NotFound, SluicegateError
+from sluicegate.http import LONG_REQUESTS, SETTINGS, STORE, EventStream
+from sluicegate.model import Job, SystemState
+from sluicegate.store import jobs as job_records
+from sluicegate.store import pause as pause_record
+from sluicegate.store.notices import Notices
+
+PAGES: Final = web.AppKey("pages", Pages)
+BOARD: Final = web.AppKey("board", LiveBoard)
+NOTICES: Final = web.AppKey("notices", Notices)
+
+RETRY_AFTER_SECONDS: Final = 1
+NOTHING_SEEN: Final = "0-0"
+HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def page(handler: Handler) -> Handler:
+    """An error leaves as a page with its status, for people."""
+
+    @functools.wraps(handler)
+    async def answered(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except SluicegateError as error:
+            answer = html(request, "error.html", status=error.status, problem=error.problem(), live=None)
+            if error.status == 503:
+                answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            return answer
+
+    return answered
+
+
+def html(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
+    text = request.app[PAGES].render(template, **values)
+    return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
+
+
+@page
+async def overview(request: web.Request) -> web.Response:
+    return html(request, "overview.html", board=await look(request.app[STORE]), live="/events")
+
+
+@page
+async def job(request: web.Request) -> web.Response:
+    store = request.app[STORE]
+    found = await job_records.get(store, request.match_info["id"])
+    lines, earlier = await job_page.latest_lines(store, found.id)
+    return html(
+        request,
+        "job.html",
+        job=found,
+        row=Row.of(found),
+        system=await pause_record.read(store),
+        events=lines,
+        earlier=earlier,
+        shown=len(lines),
+        last=lines[-1].id if lines else NOTHING_SEEN,
+        live=f"/jobs/{found.id}/events",
+    )
+
+
+async def overview_events(request: web.Request) -> web.StreamResponse:
+    """`put` events: a JSON text of HTML whose elements replace those with their ids."""
+    waiting = request.app[LONG_REQUESTS]
+    async with request.app[BOARD].viewing() as view:
+        first = await view.changed()
+        stream = await EventStream.open(request)
+        # aiohttp would log a page that was closed in mid-write as an error of ours.
+        with contextlib.suppress(ConnectionResetError):
+            await stream.send(_text(first), event="put")
+            while not waiting.over(request):
+                changed = ""
+                async with waiting.patience(request, request.app[SETTINGS].sse_keepalive_seconds):
+                    changed = await view.changed()
+                if changed:
+                    await stream.send(_text(changed), event="put")
+                elif not waiting.over(request):
+                    await stream.keepalive()
+    return stream.response
+
+
+async def job_events(request: web.Request) -> web.StreamResponse:
+    """`put` as above; `append`: HTML whose elements' content goes to the end of `data-into`; `end`."""
+    store, job_id = request.app[STORE], request.match_info["id"]
+    found = await job_records.get(store, job_id)
+    after = request.headers.get("Last-Event-ID") or request.query.get("after") or NOTHING_SEEN
+    lines = await job_page.lines_after(store, job_id, after)
+    stream = await EventStream.open(request)
+    with contextlib.suppress(ConnectionResetError):
+        try:
+            await _follow(request, stream, found, after, lines)
+        except NotFound:
+            await stream.send(_text(""), event="end")
+    return stream.response
+
+
+async def _follow(
+    request: web.Request, stream: EventStream, found: Job, after: str, lines: Sequence[job_page.Line]
+) -> None:
+    """Send what is new until the job has ended and everything was sent. The job is read before its events:
+    one that has ended has all its events by then."""
+    store, pages, waiting = request.app[STORE], request.app[PAGES], request.app[LONG_REQUESTS]
+    shown: tuple[Job, SystemState] | None = None
+    async with request.app[NOTICES].subscribe(found.id) as changes:
+        while not waiting.over(request):
+            system = await pause_record.read(store)
+            if (found, system) != shown:
+                shown = (found, system)
+                parts = ("parts/strip.html", "parts/job.html")
+                values = {"job": found, "row": Row.of(found), "system": system}
+                await stream.send(_text("".join(pages.render(each, **values) for each in parts)), event="put")
+            while lines:
+                after = lines[-1].id
+                markup = pages.render("parts/append.html", events=lines)
+                await stream.send(_text(markup), event="append", id=after)
+                lines = await job_page.lines_after(store, found.id, after)
+            if found.terminal:
+                await stream.send(_text(""), event="end")
+                return
+            await stream.keepalive()
+            async with waiting.patience(request, LONGEST_SECONDS):
+                await asyncio.sleep(GAP_SECONDS)
+                await changes.wait(LONGEST_SECONDS)
+            found = await job_records.get(store, found.id)
+            lines = await job_page.lines_after(store, found.id, after)
+
+
+def _text(markup: str) -> bytes:
+    return msgspec.json.encode(markup)

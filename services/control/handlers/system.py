@@ -1,0 +1,56 @@
+"""`/api/system`: the pause, the audit, the workers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from sluicegate.errors import Invalid
+from sluicegate.http import STORE, body, identity, query, reply
+from sluicegate.operations import pause
+from sluicegate.store import audit, workers
+
+
+class NoParameters(Struct, forbid_unknown_fields=True):
+    """A request that takes none."""
+
+
+class PageOf(Struct, forbid_unknown_fields=True, kw_only=True):
+    cursor: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+class WorkersPage(Struct, forbid_unknown_fields=True, kw_only=True):
+    cursor: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 200
+
+
+async def pause_status(request: web.Request) -> web.Response:
+    query(request, NoParameters)
+    return reply(await pause.status(request.app[STORE]))
+
+
+async def change_pause(request: web.Request) -> web.Response:
+    try:
+        call = await body(request, pause.PauseCall)
+    except Invalid as error:
+        raise pause.malformed(error) from None
+    return reply(await pause.change(request.app[STORE], call, actor=identity(request).user_id))
+
+
+async def audit_page(request: web.Request) -> web.Response:
+    page = query(request, PageOf)
+    entries, cursor = await audit.page(request.app[STORE], cursor=page.cursor, limit=page.limit)
+    return reply({"items": entries, "nextCursor": cursor})
+
+
+async def worker_list(request: web.Request) -> web.Response:
+    """The live workers by id. The cursor is the last id shown, so that a page survives who comes and goes."""
+    page = query(request, WorkersPage)
+    there = await workers.listing(request.app[STORE])
+    after = [each for each in there if page.cursor is None or each.worker_id > page.cursor]
+    shown = after[: page.limit]
+    cursor = shown[-1].worker_id if len(after) > len(shown) else None
+    return reply({"items": shown, "nextCursor": cursor})

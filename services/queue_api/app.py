@@ -1,0 +1,36 @@
+"""The queue's REST service as an app: one bell reader and one reader of notices for all its requests."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aiohttp import web
+
+from services.queue_api.alarms import Alarms
+from services.queue_api.keys import ALARMS, BELLS, NOTICES, SUBMISSIONS
+from services.queue_api.routes import ROUTES
+from sluicegate.gathering import Gathering
+from sluicegate.http import application
+from sluicegate.operations.jobs import submit
+from sluicegate.settings import QueueApiSettings
+from sluicegate.store import Store
+from sluicegate.store.bells import Bells
+from sluicegate.store.notices import Notices
+
+
+def build(settings: QueueApiSettings, store: Store) -> web.Application:
+    """The app; the store stays the caller's to close, after the app's cleanup."""
+    app = application(settings, store, ROUTES)
+    app[BELLS] = Bells(store)
+    app[ALARMS] = Alarms(app[BELLS])
+    app[NOTICES] = Notices(store)
+    app[SUBMISSIONS] = Gathering(partial(submit, store))
+    app.on_cleanup.append(_close_readers)
+    return app
+
+
+async def _close_readers(app: web.Application) -> None:
+    app[ALARMS].close()
+    await app[BELLS].close()
+    await app[NOTICES].close()
+    await app[SUBMISSIONS].close()

@@ -1,0 +1,1 @@
+"""One handler per address: decode, one call, reply."""

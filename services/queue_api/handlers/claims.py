@@ -1,0 +1,157 @@
+"""Claims, with their long polls, and heartbeats."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import Final
+
+import msgspec
+import uuid_utils
+from aiohttp import web
+
+from services.queue_api.handlers.items import item
+from services.queue_api.handlers.paths import job_id
+from services.queue_api.keys import ALARMS, BELLS
+from sluicegate.errors import SluicegateError
+from sluicegate.http import LONG_REQUESTS, METRICS, STORE, body, gone, identity, reply
+from sluicegate.log import log
+from sluicegate.model import Job, Policy
+from sluicegate.operations.calls import ClaimCall, HeartbeatCall, HeartbeatManyCall, token_number
+from sluicegate.store import claims, endings
+from sluicegate.store.claims import Claimed, Lease
+from sluicegate.times import from_rfc3339
+
+LOOK_SECONDS: Final = 2.0
+"""Of the claims that wait by one policy, one looks this often: a ring that was lost costs this and no job."""
+
+UNWRITTEN: Final = "the reply to the claim could not be written"
+
+
+async def claim(request: web.Request) -> web.Response:
+    """The next jobs; with waitSeconds as soon as there is one. Nothing to do is a 200 without a job."""
+    call = await body(request, ClaimCall)
+    worker_id = identity(request).worker(call.worker_id)
+    claimed = await _claim_or_wait(request, call, worker_id)
+    answer = reply(
+        {
+            "job": claimed.jobs[0] if claimed.jobs else None,
+            "jobs": claimed.jobs,
+            "system": claimed.system,
+        }
+    )
+    if claimed.jobs:
+        await _hand_over(request, answer, claimed.jobs, worker_id)
+    return answer
+
+
+async def heartbeat(request: web.Request) -> web.Response:
+    """The job, with `system` beside its fields (70-1)."""
+    call = await body(request, HeartbeatCall)
+    worker_id = identity(request).worker(call.worker_id)
+    lease = Lease(job_id(request), call.token, _ms(call.lease_seconds))
+    (job,), system = await claims.heartbeat(request.app[STORE], worker_id, [lease])
+    if isinstance(job, SluicegateError):
+        raise job
+    return reply({**msgspec.to_builtins(job), "system": system})
+
+
+async def heartbeat_many(request: web.Request) -> web.Response:
+    call = await body(request, HeartbeatManyCall)
+    worker_id = identity(request).worker(call.worker_id)
+    leases = [Lease(held.id, token_number(held.lease_token), _ms(call.lease_seconds)) for held in call.jobs]
+    items, system = await claims.heartbeat(request.app[STORE], worker_id, leases)
+    shown = [item(lease.job_id, each) for lease, each in zip(leases, items, strict=True)]
+    return reply({"items": shown, "system": system})
+
+
+async def _claim_or_wait(request: web.Request, call: ClaimCall, worker_id: str) -> Claimed:
+    """Claim, and again whenever there may be work, until the time is up. While paused it goes on waiting.
+
+    Only the waiting ends early when the client goes away: it then claims no more (Q-16).
+    """
+    bells, long_requests = request.app[BELLS], request.app[LONG_REQUESTS]
+    policy = _policy(call)
+    request_id = call.request_id or str(uuid_utils.uuid4())
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + call.wait_seconds
+    while True:
+        claimed = await _claim(request, call, policy, worker_id, request_id)
+        left = deadline - loop.time()
+        if claimed.jobs or left <= 0 or long_requests.over(request):
+            return claimed
+        rung = False
+        async with long_requests.patience(request, left):
+            rung = await bells.wait(policy, left)
+        if long_requests.over(request):
+            if rung:
+                bells.pass_on(policy)
+            return claimed
+
+
+async def _claim(
+    request: web.Request, call: ClaimCall, policy: Policy, worker_id: str, request_id: str
+) -> Claimed:
+    """Claim once. Whoever waits by the same policy is looked after, also when this call fails."""
+    started = perf_counter()
+    look_in = LOOK_SECONDS
+    try:
+        claimed = await claims.claim(
+            request.app[STORE],
+            policy,
+            worker_id=worker_id,
+            lease_ms=_ms(call.lease_seconds),
+            limit=call.max_jobs,
+            request_id=request_id,
+        )
+        look_in = _seconds_to_next(claimed)
+    finally:
+        if call.wait_seconds > 0:
+            request.app[ALARMS].ring_in(policy, look_in)
+    _observe(request, claimed, perf_counter() - started)
+    return claimed
+
+
+async def _hand_over(request: web.Request, answer: web.Response, jobs: list[Job], worker_id: str) -> None:
+    """Write the answer here, to know whether it could be written; if not, the jobs go back (Q-16)."""
+    try:
+        if gone(request):
+            raise ConnectionResetError("the client of a claim is gone")
+        await answer.prepare(request)
+        await answer.write_eof()
+    except (ConnectionError, asyncio.CancelledError):
+        returned = [endings.Release(job.id, token_number(job.lease_token or ""), UNWRITTEN) for job in jobs]
+        log.warning("claim_returned", worker=worker_id, job_ids=[job.id for job in jobs])
+        await asyncio.shield(endings.settle(request.app[STORE], worker_id, returned))
+        raise
+
+
+def _policy(call: ClaimCall) -> Policy:
+    return Policy(
+        types=None if call.allowed_types is None else tuple(call.allowed_types),
+        capabilities=tuple(call.worker_capabilities or ()),
+    )
+
+
+def _seconds_to_next(claimed: Claimed) -> float:
+    """Until the next delayed job is due, by the store's clock."""
+    if claimed.next_due_ms is None:
+        return LOOK_SECONDS
+    return min(LOOK_SECONDS, max(0.001, (claimed.next_due_ms - claimed.now_ms) / 1000))
+
+
+def _observe(request: web.Request, claimed: Claimed, seconds: float) -> None:
+    metrics = request.app[METRICS].jobs
+    metrics.claim_seconds.observe(seconds)
+    if claimed.system.workers_paused:
+        metrics.guard_hits.inc()
+    paused = claimed.system.workers_paused and not claimed.jobs
+    metrics.claims.labels("jobs" if claimed.jobs else "paused" if paused else "empty").inc()
+    for job in claimed.jobs:
+        if job.attempt == 1 and not job.releases and job.started_at:
+            waited = from_rfc3339(job.started_at) - from_rfc3339(job.created_at)
+            metrics.wait_seconds.observe(waited / 1000)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,22 @@
+"""What the handlers of this service share beside what every app has."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from services.queue_api.alarms import Alarms
+from sluicegate.errors import RequestError
+from sluicegate.gathering import Gathering
+from sluicegate.operations.jobs import Accepted
+from sluicegate.store.bells import Bells
+from sluicegate.store.jobs import Submission
+from sluicegate.store.notices import Notices
+
+BELLS: Final = web.AppKey("bells", Bells)
+ALARMS: Final = web.AppKey("alarms", Alarms)
+NOTICES: Final = web.AppKey("notices", Notices)
+Submissions = Gathering[Submission, Accepted | RequestError]
+SUBMISSIONS: Final[web.AppKey[Submissions]] = web.AppKey("submissions", Gathering)
+"""Concurrent enqueues: one call to the store for all that come while another is under way."""

@@ -1,0 +1,1 @@
+"""Jobs of type `task`: prepare a workspace, execute the steps, publish a branch."""

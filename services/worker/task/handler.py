@@ -1,0 +1,53 @@
+"""The handler of jobs of type `task`: prepare, execute, publish (unless none)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from services.worker.runtimes import RUNTIMES
+from services.worker.task.execute import execute
+from services.worker.task.failures import failed
+from services.worker.task.git import Git
+from services.worker.task.place import Place
+from services.worker.task.prepare import prepare
+from services.worker.task.publish import publish
+from services.worker.task.run import TaskRun
+from services.worker.task.secret_references import resolve
+from sluicegate.errors import Invalid
+from sluicegate.operations.task_payload import read
+from sluicegate.repositories import parse
+
+if TYPE_CHECKING:
+    from sluicegate.worker.context import JobContext
+
+
+async def run_task(ctx: JobContext) -> str:
+    """Run a task to its end; returns what came of it in a sentence.
+
+    Every failure is a JobFailed with its class; JobCancelled, JobReleased and LeaseLost pass through. May be
+    run again for the same job, here or elsewhere: finished steps are not repeated, nor is a push.
+    """
+    run = _begin(ctx)
+    await run.stage("prepare", prepare)
+    await run.stage("execute", execute)
+    if run.task.task.publish.mode != "none":
+        await run.stage("publish", publish)
+    steps = len(run.task.task.steps)
+    return f"{steps} {'step' if steps == 1 else 'steps'} finished; {run.outcome}"
+
+
+def _begin(ctx: JobContext) -> TaskRun:
+    """What can be said without touching the repository. Secrets are known to the redactor from here on."""
+    try:
+        task = read(ctx.job.payload)
+        repository = parse(task.repository, ctx.settings)
+    except Invalid as error:
+        raise failed(f"the payload is not a task: {error.detail}", "deterministic_contract") from error
+    runtime = RUNTIMES.get(task.runtime)
+    if runtime is None:
+        raise failed(f"this worker has no runtime {task.runtime!r}", "deterministic_policy")
+    secrets = resolve(task.auth, os.environ)
+    ctx.redactor.add(*secrets.values)
+    git = Git(ctx, Place(ctx.workspace), repository)
+    return TaskRun(ctx, task, git, runtime=runtime, secrets=secrets)

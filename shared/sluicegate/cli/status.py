@@ -1,0 +1,54 @@
+"""`sluicegate status`: whether the workers run, what waits, who is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from sluicegate.cli import output
+from sluicegate.cli.connection import json_option, run, url_option
+from sluicegate.cli.pause_lines import pause_lines
+from sluicegate.client.answers import Metrics
+
+if TYPE_CHECKING:
+    from sluicegate.client import Client
+    from sluicegate.operations.pause import PauseStatus
+    from sluicegate.store.workers import Presence
+
+
+@click.command()
+@json_option
+@url_option
+def status(as_json: bool, url: str | None) -> None:
+    """Show the pause state, the numbers of jobs, and the workers.
+
+    With --json: {"workerPause": ..., "workers": ...}, as /api/system/worker-pause and /api/system/workers.
+
+    \b
+    Example:
+      sluicegate status --json
+    """
+
+    async def work(client: Client) -> tuple[PauseStatus, Sequence[Presence]]:
+        return await client.pause_state(), await client.workers()
+
+    paused, workers = run(url, work)
+    if as_json:
+        output.document({"workerPause": paused, "workers": {"items": workers}})
+        return
+    for line in pause_lines(paused):
+        click.echo(line)
+    counts = Metrics.of(paused)
+    numbers = [f"{counts.queued} queued", f"{counts.delayed} delayed", f"{counts.running} running"]
+    if counts.stale_running:
+        numbers.append(click.style(f"{counts.stale_running} stale", fg="red"))
+    click.echo(f"Jobs:    {', '.join(numbers)}")
+    click.echo()
+    rows = [
+        [each.worker_id, each.state, f"{len(each.jobs)}/{each.slots}", output.ago(each.last_seen),
+         ",".join(each.capabilities)]
+        for each in workers
+    ]  # fmt: skip
+    output.table(("WORKER", "STATE", "JOBS", "SEEN", "CAPABILITIES"), rows, empty="No workers.")

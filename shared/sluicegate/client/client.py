@@ -1,0 +1,253 @@
+"""One interface to a deployment, whichever way it is reached (70-58)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+import msgspec
+import uuid_utils
+
+from sluicegate.client.answers import JobPage, Metrics
+from sluicegate.client.batches import batches
+from sluicegate.client.transport import Results, Transport
+from sluicegate.errors import Invalid, NotFound
+from sluicegate.model import ID_PATTERN, Event, Job, NewJob
+
+if TYPE_CHECKING:
+    from sluicegate.operations.pause import PauseStatus
+    from sluicegate.settings import Settings
+    from sluicegate.store.workers import Presence
+
+EVENTS_PER_PAGE = 500
+
+
+class JobFields(TypedDict, total=False):
+    """The fields of NewJob, as keywords of `Client.enqueue`."""
+
+    type: str
+    payload: dict[str, Any]
+    id: str
+    priority: int
+    required_capabilities: list[str]
+    affinity_key: str
+    max_attempts: int
+    max_run_seconds: float
+    delay_seconds: float
+    not_before: str
+    idempotency_key: str
+
+
+AnyJob = NewJob | Mapping[str, Any]
+"""A job to be enqueued: a NewJob, or its JSON document (camelCase)."""
+
+
+class Client:
+    """Enqueue, watch, cancel; pause and resume. Used in `async with`.
+
+    Errors are those of `sluicegate.errors`, the same over either transport. A change is sent again after a
+    lost answer only where a repeat has no second effect: the client draws the ids of jobs itself, so
+    that this holds for enqueue; a pause or resume whose answer is lost raises OutcomeUnknown.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout_seconds: float = 30.0,
+        retry_seconds: float = 10.0,
+        reconnect_seconds: float = 120.0,
+    ) -> Client:
+        """Over HTTP, with an operator's or producer's token if the deployment asks for one.
+
+        retry_seconds: how long a call is tried again while nothing answers. reconnect_seconds: the same
+        for a `wait` or `events` that worked before it broke.
+        """
+        from sluicegate.client.http import HttpTransport
+        from sluicegate.client.http_connection import HttpConnection
+
+        connection = HttpConnection(
+            url,
+            token,
+            timeout_seconds=timeout_seconds,
+            retry_seconds=retry_seconds,
+            reconnect_seconds=reconnect_seconds,
+        )
+        return cls(HttpTransport(connection))
+
+    @classmethod
+    def from_redis(
+        cls, url: str, *, settings: Settings | None = None, reconnect_seconds: float = 120.0
+    ) -> Client:
+        """Straight to the store: for programs inside the trust boundary, which need no service running.
+
+        settings: the deployment's limits and rules where they differ from the defaults; `url` wins over
+        its `redis_url`. Actions are attributed to its `default_user_id`.
+        """
+        from sluicegate.client.trusted import TrustedTransport
+        from sluicegate.settings import Settings as Defaults
+
+        chosen = msgspec.structs.replace(settings or Defaults(), redis_url=url)
+        return cls(TrustedTransport(chosen, reconnect_seconds=reconnect_seconds))
+
+    async def __aenter__(self) -> Client:
+        await self._transport.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.close()
+
+    async def enqueue(self, job: AnyJob | None = None, /, **fields: Unpack[JobFields]) -> Job:
+        """The job as it was accepted. Give a NewJob, its JSON document, or the fields as keywords.
+
+        Repeating it with the same `id` or `idempotency_key` and the same content returns the first job.
+        Raises Invalid (each wrong field), Conflict (the id or key belongs to another job), Busy.
+        """
+        if (job is None) == (not fields):
+            raise TypeError("give a job or the fields of one")
+        if job is None:
+            job = {_camel(name): value for name, value in fields.items()}
+        return await self._transport.enqueue(_document(job))
+
+    async def enqueue_many(self, jobs: Sequence[AnyJob]) -> Results:
+        """For each job in order: the job as it was accepted, or the error that refused it.
+
+        Any number; sent in batches of 1,000 jobs or fewer. Not atomic: when a batch cannot be sent this
+        raises, and the batches before it stand.
+        """
+        results: Results = []
+        for batch in batches([_document(job) for job in jobs]):
+            results += await self._transport.enqueue_many(batch)
+        return results
+
+    async def get(self, job_id: str) -> Job:
+        return await self._transport.get(_checked(job_id))
+
+    async def list(
+        self,
+        *,
+        status: str | None = None,
+        type: str | None = None,
+        repository: str | None = None,
+        claimed_by: str | None = None,
+        created_after: str | None = None,
+        created_before: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> JobPage:
+        """One page of jobs, latest change first; `cursor` is the `next_cursor` of the page before."""
+        given = {
+            "status": status,
+            "type": type,
+            "repository": repository,
+            "claimedBy": claimed_by,
+            "createdAfter": created_after,
+            "createdBefore": created_before,
+            "cursor": cursor,
+            "limit": limit,
+        }
+        return await self._transport.listing(
+            {name: str(value) for name, value in given.items() if value is not None}
+        )
+
+    async def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
+        """The job once it has ended, however it ended. Raises TimeoutError; the job goes on then.
+
+        Learnt by push, and not missed when the connection breaks in between.
+        """
+        async with asyncio.timeout(timeout_seconds):
+            return await self._transport.ended(_checked(job_id))
+
+    async def events(
+        self, job_id: str, after: str | None = None, *, follow: bool = True
+    ) -> AsyncGenerator[Event, None]:
+        """The job's events in order, each once, also across broken connections (Q-6).
+
+        after: an event id or a time, exclusive; `now` leaves out what has happened. With follow it goes on
+        as events come and ends with the job; without, it ends with what there is.
+        """
+        job_id = _checked(job_id)
+        if after == "now":
+            # Pinned to an id at once: `now` again after a broken connection would leave a gap.
+            latest = await self._transport.page(job_id, after=None, sort="desc", limit=1)
+            after = latest[0].id if latest else None
+        if follow:
+            async with aclosing(self._transport.follow(job_id, after=after)) as events:
+                async for event in events:
+                    yield event
+            return
+        while True:
+            page = await self._transport.page(job_id, after=after, sort="asc", limit=EVENTS_PER_PAGE)
+            for event in page:
+                yield event
+            if len(page) < EVENTS_PER_PAGE:
+                return
+            after = page[-1].id
+
+    async def cancel(self, job_id: str, reason: str | None = None) -> Job:
+        """The job, `cancelled` or with the request noted; its worker then ends it. May be repeated.
+
+        Raises Conflict when the job has already ended otherwise.
+        """
+        return await self._transport.cancel(_checked(job_id), reason)
+
+    async def pause(self, mode: str, reason: str, *, expected_version: int | None = None) -> PauseStatus:
+        """Stop all workers from starting jobs: `drain` lets running ones end, `quiesce` holds them."""
+        return await self._change_pause("pause", mode=mode, reason=reason, expectedVersion=expected_version)
+
+    async def resume(
+        self, force: bool = False, reason: str | None = None, *, expected_version: int | None = None
+    ) -> PauseStatus:
+        """Let the workers go on. Raises Conflict `not_drained` while jobs run, unless forced."""
+        return await self._change_pause(
+            "resume", forceResume=force, reason=reason, expectedVersion=expected_version
+        )
+
+    async def _change_pause(self, action: str, **fields: Any) -> PauseStatus:
+        given = {name: value for name, value in fields.items() if value is not None}
+        return await self._transport.change_pause(msgspec.json.encode({"action": action, **given}))
+
+    async def pause_state(self) -> PauseStatus:
+        """The pause, what still runs, what holds up a drain, and the latest changes."""
+        return await self._transport.pause_status()
+
+    async def counts(self) -> Metrics:
+        """Exact numbers of waiting, delayed, running and stale jobs, read in one step (P-10)."""
+        return Metrics.of(await self._transport.pause_status())
+
+    async def workers(self) -> Sequence[Presence]:
+        """The workers that were heard of lately."""
+        return await self._transport.workers()
+
+
+def _checked(job_id: str) -> str:
+    # An id goes into a path: anything else than an id is refused before it can change the path.
+    if not ID_PATTERN.match(job_id):
+        raise NotFound(f"there is no job {job_id!r}", code="job_not_found")
+    return job_id
+
+
+def _document(job: AnyJob) -> bytes:
+    """The job's JSON, with an id unless it has an id or a key: so that a repeat finds the first."""
+    fields = msgspec.to_builtins(job) if isinstance(job, NewJob) else dict(job)
+    if fields.get("id") is None and fields.get("idempotencyKey") is None:
+        fields["id"] = str(uuid_utils.uuid7())
+    try:
+        return msgspec.json.encode(fields)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise Invalid.field("payload", f"cannot be written as JSON: {error}") from error
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)

@@ -1,0 +1,116 @@
+"""The client's way over HTTP: for anyone with a token, from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from sluicegate.client.answers import JobPage
+from sluicegate.client.http_connection import HttpConnection
+from sluicegate.client.transport import Results
+from sluicegate.errors import SluicegateError, from_problem
+from sluicegate.model import Event, Job
+
+if TYPE_CHECKING:
+    from sluicegate.operations.pause import PauseStatus
+    from sluicegate.store.workers import Presence
+
+JOBS = "/api/queue/jobs"
+PAUSE = "/api/system/worker-pause"
+WORKERS = "/api/system/workers"
+T = TypeVar("T")
+
+
+class _Item(Struct):
+    """One entry of a batch's reply (70-9)."""
+
+    status: int
+    job: Job | None = None
+    error: dict[str, object] | None = None
+
+    def result(self) -> Job | SluicegateError:
+        return self.job if self.job is not None else from_problem(self.error or {"status": self.status})
+
+
+class _Items(Struct, Generic[T]):
+    items: list[T]
+
+
+class HttpTransport:
+    def __init__(self, connection: HttpConnection) -> None:
+        self._connection = connection
+        self.open = connection.open
+        self.close = connection.close
+
+    async def enqueue(self, job: bytes) -> Job:
+        # Repeatable: the client always sends an id or an idempotency key.
+        return _read(await self._connection.call("POST", JOBS, body=job), Job)
+
+    async def enqueue_many(self, jobs: Sequence[bytes]) -> Results:
+        body = b'{"jobs":[' + b",".join(jobs) + b"]}"
+        reply = await self._connection.call("POST", f"{JOBS}/batch", body=body)
+        return [item.result() for item in _read(reply, _Items[_Item]).items]
+
+    async def get(self, job_id: str) -> Job:
+        return _read(await self._connection.call("GET", f"{JOBS}/{job_id}"), Job)
+
+    async def listing(self, query: Mapping[str, str]) -> JobPage:
+        return _read(await self._connection.call("GET", JOBS, params=query), JobPage)
+
+    async def cancel(self, job_id: str, reason: str | None) -> Job:
+        body = msgspec.json.encode({} if reason is None else {"reason": reason})
+        reply = await self._connection.call("POST", f"{JOBS}/{job_id}/cancel", body=body)
+        return _read(reply, Job)
+
+    async def page(
+        self, job_id: str, *, after: str | None, sort: Literal["asc", "desc"], limit: int
+    ) -> list[Event]:
+        params = {"sort": sort, "limit": str(limit)}
+        if after is not None:
+            params["after"] = after
+        reply = await self._connection.call("GET", f"{JOBS}/{job_id}/events", params=params)
+        return _read(reply, _Items[Event]).items
+
+    async def follow(self, job_id: str, *, after: str | None) -> AsyncGenerator[Event, None]:
+        stream = self._connection.stream(f"{JOBS}/{job_id}/events/stream", after=after)
+        async with aclosing(stream) as messages:
+            async for message in messages:
+                if message.event == "job.event":
+                    yield _read(message.data, Event)
+
+    async def ended(self, job_id: str) -> Job:
+        while True:
+            async for _ in self._connection.stream(f"{JOBS}/{job_id}/events/stream", after="now"):
+                pass
+            if (job := await self.get(job_id)).terminal:  # else redriven in between: wait for its new end
+                return job
+
+    async def pause_status(self) -> PauseStatus:
+        return _pause_status(await self._connection.call("GET", PAUSE))
+
+    async def change_pause(self, call: bytes) -> PauseStatus:
+        # Not repeatable: the second call would be answered `pause_unchanged` though the first took effect.
+        return _pause_status(await self._connection.call("POST", PAUSE, body=call, repeatable=False))
+
+    async def workers(self) -> list[Presence]:
+        from sluicegate.store.workers import Presence
+
+        return _read(await self._connection.call("GET", WORKERS), _Items[Presence]).items
+
+
+def _read(reply: bytes | str, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(reply, type=kind)
+    except msgspec.DecodeError as error:  # another program, or a version whose answers differ
+        raise SluicegateError(f"the server's answer is not understood: {error}") from error
+
+
+def _pause_status(reply: bytes) -> PauseStatus:
+    # Imported on use: the rules of the pause bring the store's library with them.
+    from sluicegate.operations.pause import PauseStatus
+
+    return _read(reply, PauseStatus)

@@ -1,0 +1,216 @@
+"""Requests to one deployment: repeated only when that is safe, and streams that resume where they broke."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from sluicegate.client.patience import Patience
+from sluicegate.client.sse import Message, Parser
+from sluicegate.errors import (
+    ConfigurationError,
+    OutcomeUnknown,
+    ServerUnreachable,
+    SluicegateError,
+    StoreUnavailable,
+    from_problem,
+)
+
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 60.0  # four missed keepalives (70-14): the other end is gone though the socket is open
+STEADY_SECONDS = 5.0  # a stream that lasted this long was a working one, even if nothing was said on it
+GATEWAY_TROUBLE = frozenset({502, 503, 504})
+
+
+class HttpConnection:
+    """One session to one address.
+
+    retry_seconds: how long a repeatable call is tried again while the server does not answer.
+    reconnect_seconds: how long a stream that once worked is tried again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        timeout_seconds: float,
+        retry_seconds: float,
+        reconnect_seconds: float,
+    ) -> None:
+        if not _is_address(url):
+            raise ConfigurationError(
+                f"{url!r} is not the address of a server; write it like http://127.0.0.1:8080"
+            )
+        self.address = url.rstrip("/")
+        self._token = token
+        self._timeout_seconds = timeout_seconds
+        self._retry_seconds = retry_seconds
+        self._reconnect_seconds = reconnect_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        headers = {"Accept": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token.strip()}"  # files end in a line feed
+        timeout = aiohttp.ClientTimeout(total=self._timeout_seconds, sock_connect=CONNECT_SECONDS)
+        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+        repeatable: bool = True,
+    ) -> bytes:
+        """The body of the reply. Raises the error that the reply's problem document stands for.
+
+        repeatable: repeating the request has no second effect. Only then is it sent again after it may
+        have arrived; otherwise its loss is OutcomeUnknown.
+        """
+        patience = Patience(self._retry_seconds)
+        while True:
+            try:
+                return await self._once(method, path, body=body, params=params)
+            except ServerUnreachable as error:  # nothing was sent
+                await patience.wait(error)
+            except (StoreUnavailable, OutcomeUnknown) as error:
+                if not repeatable:
+                    raise
+                await patience.wait(error)
+
+    async def stream(self, path: str, *, after: str | None) -> AsyncGenerator[Message, None]:
+        """The messages of an event stream up to and with `end`, through any number of broken connections.
+
+        Each reconnect names the last id (`Last-Event-ID`), so nothing is missing and nothing comes twice.
+        """
+        patience = Patience(self._retry_seconds)
+        last_id: str | None = None
+        while True:
+            started = time.monotonic()
+            broken: SluicegateError = ServerUnreachable(
+                f"{self.address} ended the event stream in the middle"
+            )
+            try:
+                async with aclosing(self._stream_once(path, after=after, last_id=last_id)) as messages:
+                    async for message in messages:
+                        if message is None:  # bytes arrived: this server works
+                            patience = Patience(self._reconnect_seconds)
+                            continue
+                        last_id = message.id or last_id
+                        yield message
+                        if message.event == "end":
+                            return
+            except (StoreUnavailable, OutcomeUnknown) as error:
+                broken = error
+            if time.monotonic() - started > STEADY_SECONDS:
+                patience = Patience(self._reconnect_seconds)
+            await patience.wait(broken)
+
+    async def _once(
+        self, method: str, path: str, *, body: bytes | None, params: Mapping[str, str] | None
+    ) -> bytes:
+        headers = {"Content-Type": "application/json"} if body is not None else None
+        request = self._live.request(
+            method, self._url(path), data=body, params=params, headers=headers, allow_redirects=False
+        )
+        try:
+            async with request as reply:
+                content = await reply.read()
+                if reply.status < 300:
+                    return content
+                raise self._refusal(reply, content)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._lost(error) from error
+
+    async def _stream_once(
+        self, path: str, *, after: str | None, last_id: str | None
+    ) -> AsyncGenerator[Message | None, None]:
+        headers = {"Accept": "text/event-stream"}
+        params: dict[str, str] = {}
+        if last_id is not None:
+            headers["Last-Event-ID"] = last_id
+        elif after is not None:
+            params["after"] = after
+        timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
+        parser = Parser()
+        try:
+            async with self._live.get(
+                self._url(path), params=params, headers=headers, timeout=timeout, allow_redirects=False
+            ) as reply:
+                if reply.status != 200:
+                    raise self._refusal(reply, await reply.read())
+                async for chunk in reply.content.iter_any():
+                    yield None
+                    for message in parser.feed(chunk):
+                        yield message
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._lost(error) from error
+
+    @property
+    def _live(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError(
+                "the client is not open: use it in `async with Client.from_url(...) as client`"
+            )
+        return self._session
+
+    def _url(self, path: str) -> URL:
+        return URL(self.address + path, encoded=True)
+
+    def _lost(self, error: Exception) -> SluicegateError:
+        """What a request without an answer means: never sent, or sent and unknown."""
+        if isinstance(error, aiohttp.InvalidURL):
+            return ConfigurationError(f"{self.address} is not the address of a server")
+        if isinstance(error, aiohttp.ClientSSLError):
+            return ConfigurationError(f"{self.address} has no certificate that can be trusted: {error}")
+        if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+            return ServerUnreachable(f"{self.address} cannot be reached: {_reason(error)}")
+        return OutcomeUnknown(f"{self.address} did not answer: {str(error) or type(error).__name__}")
+
+    def _refusal(self, reply: aiohttp.ClientResponse, content: bytes) -> SluicegateError:
+        problem: Any = None
+        if reply.content_type == "application/problem+json":
+            try:
+                problem = msgspec.json.decode(content)
+            except msgspec.DecodeError:
+                problem = None
+        if isinstance(problem, dict):
+            return from_problem(problem)
+        if reply.status in GATEWAY_TROUBLE:  # a proxy speaks: the request may have gone through or not
+            return OutcomeUnknown(f"{self.address} answered {reply.status} {reply.reason}")
+        return SluicegateError(
+            f"{self.address} answered {reply.status} {reply.reason} in another form than Sluicegate's:"
+            " is it the address of a Sluicegate server?"
+        )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or port
+        return False
+
+
+def _reason(error: aiohttp.ClientConnectionError) -> str:
+    """Why there is no connection, in the system's words: asyncio's repeat the address."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "no connection in time"
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number and number > 0 else str(error)

@@ -1,0 +1,55 @@
+"""What both ways to a deployment can do. `Client` is written against this and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from sluicegate.client.answers import JobPage
+from sluicegate.errors import SluicegateError
+from sluicegate.model import Event, Job
+
+if TYPE_CHECKING:
+    from sluicegate.operations.pause import PauseStatus
+    from sluicegate.store.workers import Presence
+
+Results = list[Job | SluicegateError]
+
+
+class Transport(Protocol):
+    """Every method raises SluicegateError: of the same class, code and path on each transport.
+
+    Jobs and pause calls are handed over as the JSON of the wire, not yet checked: the deployment's rules
+    decide about them, wherever they run.
+    """
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+    async def enqueue(self, job: bytes) -> Job: ...
+    async def enqueue_many(self, jobs: Sequence[bytes]) -> Results: ...
+    async def get(self, job_id: str) -> Job: ...
+
+    async def listing(self, query: Mapping[str, str]) -> JobPage:
+        """query: the parameters of the listing as REST has them."""
+        ...
+
+    async def cancel(self, job_id: str, reason: str | None) -> Job: ...
+
+    async def page(
+        self, job_id: str, *, after: str | None, sort: Literal["asc", "desc"], limit: int
+    ) -> list[Event]:
+        """Events of a job; `after` is exclusive: an event id or a time."""
+        ...
+
+    def follow(self, job_id: str, *, after: str | None) -> AsyncGenerator[Event, None]:
+        """Events after `after` and then as they come; ends when the job has ended and all were given."""
+        ...
+
+    async def ended(self, job_id: str) -> Job:
+        """The job, as soon as it is in a terminal state; learnt by push."""
+        ...
+
+    async def pause_status(self) -> PauseStatus: ...
+    async def change_pause(self, call: bytes) -> PauseStatus: ...
+    async def workers(self) -> list[Presence]: ...

@@ -1,0 +1,141 @@
+"""The client's way straight to the store: the services' own rules, run in this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from sluicegate.client.answers import JobPage
+from sluicegate.client.patience import Patience
+from sluicegate.client.transport import Results
+from sluicegate.errors import Invalid, OutcomeUnknown, RequestError, StoreUnavailable
+from sluicegate.model import Event, Job, NewJob
+from sluicegate.operations import jobs, pause
+from sluicegate.operations.calls import CancelCall, EventsQuery, JobsQuery
+from sluicegate.settings import Settings
+from sluicegate.store import Store, cancellation, events, workers
+from sluicegate.store import jobs as job_records
+from sluicegate.store.notices import Notices
+from sluicegate.store.workers import Presence
+from sluicegate.validation import convert, convert_text, decode
+
+LOOK_SECONDS: Final = 2.0
+"""How often a job is looked at though no notice of it came: notices may be lost with a connection."""
+EVENTS_PER_READ: Final = 500
+
+
+class TrustedTransport:
+    def __init__(self, settings: Settings, *, reconnect_seconds: float) -> None:
+        self._settings = settings
+        self._reconnect_seconds = reconnect_seconds
+        self._opened: tuple[Store, Notices] | None = None
+
+    async def open(self) -> None:
+        store = await Store.open(self._settings)
+        self._opened = store, Notices(store)
+
+    async def close(self) -> None:
+        if self._opened is not None:
+            store, notices = self._opened
+            self._opened = None
+            await notices.close()
+            await store.close()
+
+    async def enqueue(self, job: bytes) -> Job:
+        return (await jobs.enqueue(self._store, decode(job, NewJob), actor=self._actor)).job
+
+    async def enqueue_many(self, jobs_: Sequence[bytes]) -> Results:
+        documents = [msgspec.json.decode(job) for job in jobs_]
+        outcomes = await jobs.enqueue_many(self._store, documents, actor=self._actor)
+        return [each if isinstance(each, RequestError) else each.job for each in outcomes]
+
+    async def get(self, job_id: str) -> Job:
+        return await job_records.get(self._store, job_id)
+
+    async def listing(self, query: Mapping[str, str]) -> JobPage:
+        wanted = convert_text(query, JobsQuery)
+        filter = jobs.job_filter(wanted, self._settings)
+        found, cursor = await job_records.listing(
+            self._store, filter, cursor=wanted.cursor, limit=wanted.limit
+        )
+        return JobPage(items=found, next_cursor=cursor)
+
+    async def cancel(self, job_id: str, reason: str | None) -> Job:
+        call = convert({"reason": reason}, CancelCall)
+        return await cancellation.cancel(self._store, job_id, actor=self._actor, reason=call.reason)
+
+    async def page(
+        self, job_id: str, *, after: str | None, sort: Literal["asc", "desc"], limit: int
+    ) -> list[Event]:
+        wanted = convert({"after": after, "sort": sort, "limit": limit}, EventsQuery)
+        return await events.page(
+            self._store, job_id, after=wanted.after, sort=wanted.sort, limit=wanted.limit
+        )
+
+    async def follow(self, job_id: str, *, after: str | None) -> AsyncGenerator[Event, None]:
+        patience = Patience(self._reconnect_seconds)
+        while True:
+            try:
+                async with self._notices.subscribe(job_id) as changes:
+                    while True:
+                        # The job before its events: one that has ended has all of them by then.
+                        job = await job_records.get(self._store, job_id)
+                        while found := await events.page(
+                            self._store, job_id, after=after, limit=EVENTS_PER_READ
+                        ):
+                            for event in found:
+                                after = event.id
+                                yield event
+                        patience.regained()
+                        if job.terminal:
+                            return
+                        await changes.wait(LOOK_SECONDS)
+            except (StoreUnavailable, OutcomeUnknown) as error:
+                await patience.wait(error)
+
+    async def ended(self, job_id: str) -> Job:
+        patience = Patience(self._reconnect_seconds)
+        while True:
+            try:
+                async with self._notices.subscribe(job_id) as changes:
+                    while not (job := await job_records.get(self._store, job_id)).terminal:
+                        patience.regained()
+                        await changes.wait(LOOK_SECONDS)
+                    return job
+            except (StoreUnavailable, OutcomeUnknown) as error:
+                await patience.wait(error)
+
+    async def pause_status(self) -> pause.PauseStatus:
+        return await pause.status(self._store)
+
+    async def change_pause(self, call: bytes) -> pause.PauseStatus:
+        try:
+            change = decode(call, pause.PauseCall)
+        except Invalid as error:
+            raise pause.malformed(error) from None
+        return await pause.change(self._store, change, actor=self._actor)
+
+    async def workers(self) -> list[Presence]:
+        return await workers.listing(self._store)
+
+    @property
+    def _actor(self) -> str:
+        return self._settings.default_user_id
+
+    @property
+    def _store(self) -> Store:
+        return self._live[0]
+
+    @property
+    def _notices(self) -> Notices:
+        return self._live[1]
+
+    @property
+    def _live(self) -> tuple[Store, Notices]:
+        if self._opened is None:
+            raise RuntimeError(
+                "the client is not open: use it in `async with Client.from_redis(...) as client`"
+            )
+        return self._opened

@@ -1,0 +1,39 @@
+"""What both HTTP services share, on aiohttp.
+
+application   an app with health, metrics and the one middleware     service.py, edge.py
+run, serving  listen until SIGTERM; stop quickly and in order        service.py
+body, query   bytes and parameters into structs, or 4xx              requests.py
+reply         a value as JSON                                        replies.py
+LongRequests  long polls and streams that end with their client      long_requests.py
+EventStream   Server-Sent Events                                     sse.py
+"""
+
+from sluicegate.http.edge import identity
+from sluicegate.http.keys import IDENTITIES, IDENTITY, LONG_REQUESTS, METRICS, SETTINGS, STORE
+from sluicegate.http.long_requests import LongRequests, gone
+from sluicegate.http.origin import require_own_origin
+from sluicegate.http.replies import problem, reply
+from sluicegate.http.requests import body, query
+from sluicegate.http.service import application, run, serving
+from sluicegate.http.sse import EventStream
+
+__all__ = [
+    "IDENTITIES",
+    "IDENTITY",
+    "LONG_REQUESTS",
+    "METRICS",
+    "SETTINGS",
+    "STORE",
+    "EventStream",
+    "LongRequests",
+    "application",
+    "body",
+    "gone",
+    "identity",
+    "problem",
+    "query",
+    "reply",
+    "require_own_origin",
+    "run",
+    "serving",
+]

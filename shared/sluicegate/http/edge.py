@@ -1,0 +1,90 @@
+"""The one middleware: who calls, from where, how it ended, how long it took.
+
+Identity and origin come before the handler looks at anything; every error leaves as a problem document,
+an unexpected one without its text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Final
+
+from aiohttp import web
+
+from sluicegate import errors
+from sluicegate.auth.identity import Identity
+from sluicegate.errors import SluicegateError
+from sluicegate.http.keys import IDENTITIES, IDENTITY, METRICS, SETTINGS
+from sluicegate.http.long_requests import LONG
+from sluicegate.http.origin import READING, require_own_origin
+from sluicegate.http.replies import problem
+from sluicegate.http.sse import OPENED
+from sluicegate.log import log
+
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+CLIENT_GONE: Final = 499
+_REFUSALS: Final[dict[int, tuple[type[SluicegateError], str]]] = {
+    400: (errors.BadRequest, "the request is malformed"),
+    404: (errors.NotFound, "there is nothing at this address"),
+    405: (errors.MethodNotAllowed, "this address does not take that method"),
+    413: (errors.TooLarge, "the body is larger than SLUICEGATE_MAX_BODY_BYTES"),
+    415: (errors.UnsupportedMediaType, "send the body as application/json"),
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    started = perf_counter()
+    status = CLIENT_GONE
+    try:
+        response = await _answer(request, handler)
+        status = response.status
+        return response
+    except web.HTTPException as redirect:
+        status = redirect.status
+        raise
+    finally:
+        seconds = None if LONG in request else perf_counter() - started
+        request.app[METRICS].http.observe(request.method, route(request), status, seconds)
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        if request.path not in OPEN_PATHS:
+            request[IDENTITY] = await request.app[IDENTITIES].of(request.headers)
+            if request.method not in READING:
+                require_own_origin(request, request.app[SETTINGS])
+        return await handler(request)
+    except SluicegateError as error:
+        return request.get(OPENED) or problem(error)
+    except web.HTTPException as error:
+        if error.status not in _REFUSALS:
+            raise
+        kind, detail = _REFUSALS[error.status]
+        return problem(kind(detail), {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None)
+    except asyncio.CancelledError:
+        raise
+    except ConnectionResetError:
+        # A client that leaves an open stream is no error, and aiohttp would log it as one.
+        if OPENED in request:
+            return request[OPENED]
+        raise
+    except Exception as error:  # noqa: BLE001  the last line of defence: logged, never shown
+        log.error("request_failed", error=error, method=request.method, route=route(request))
+        failure = SluicegateError("something went wrong here; the log of the service says what")
+        return request.get(OPENED) or problem(failure)
+
+
+def identity(request: web.Request) -> Identity:
+    """Who makes this request."""
+    return request[IDENTITY]
+
+
+def route(request: web.Request) -> str:
+    """The route's template, such as `/api/queue/jobs/{id}`: never a value from the request."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"

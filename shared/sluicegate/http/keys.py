@@ -1,0 +1,20 @@
+"""Where an app keeps what its handlers need."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from sluicegate.auth.identity import Identities, Identity
+from sluicegate.http.long_requests import LongRequests
+from sluicegate.metrics import ServerMetrics
+from sluicegate.settings import ServerSettings
+from sluicegate.store import Store
+
+SETTINGS: Final[web.AppKey[ServerSettings]] = web.AppKey("settings", ServerSettings)
+STORE: Final[web.AppKey[Store]] = web.AppKey("store", Store)
+METRICS: Final[web.AppKey[ServerMetrics]] = web.AppKey("metrics", ServerMetrics)
+LONG_REQUESTS: Final[web.AppKey[LongRequests]] = web.AppKey("long_requests", LongRequests)
+IDENTITIES: Final[web.AppKey[Identities]] = web.AppKey("identities")
+IDENTITY: Final[web.RequestKey[Identity]] = web.RequestKey("identity", Identity)

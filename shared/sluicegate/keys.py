@@ -1,0 +1,92 @@
+"""The only catalogue of key names. `Q` stands for `{sg:<partition>}:`; a test holds the scripts to it.
+
+Scripts build their keys from `KEYS[1]`, which is always `meta()`; Python builds the few that it reads itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+Q: Final = "{sg:0}:"
+"""The one partition's tag. All keys of a partition share it, so that a script may touch them all."""
+
+META: Final = Q + "meta"
+PAUSE: Final = Q + "pause"
+AUDIT: Final = Q + "audit"
+DEAD: Final = Q + "dead"
+DELAYED: Final = Q + "delayed"
+LEASES: Final = Q + "leases"
+LANES: Final = Q + "lanes"
+READY: Final = Q + "ready"
+POLICIES: Final = Q + "policies"
+POLICIES_USED: Final = Q + "policies:used"
+EVENTS: Final = Q + "events"
+CONTROL: Final = Q + "control"
+WORKERS: Final = Q + "workers"
+COUNTERS: Final = Q + "counters"
+
+
+def job(job_id: str) -> str:
+    return f"{Q}job:{job_id}"
+
+
+def job_events(job_id: str) -> str:
+    return f"{Q}job:{job_id}:events"
+
+
+def job_shelf(job_id: str, shelf: str) -> str:
+    """shelf: steps, artifacts or facts."""
+    return f"{Q}job:{job_id}:{shelf}"
+
+
+def status(name: str) -> str:
+    return f"{Q}status:{name}"
+
+
+def lane(name: str, kind: str) -> str:
+    """kind: +w, +s or +r, which may also stand at the end of the name."""
+    return f"{Q}lane:{name}{kind}"
+
+
+def ready(policy_id: str) -> str:
+    return f"{Q}ready:{policy_id}"
+
+
+def bell(policy_id: str) -> str:
+    return f"{Q}bell:{policy_id}"
+
+
+def worker(worker_id: str) -> str:
+    return f"{Q}worker:{worker_id}"
+
+
+CATALOGUE: Final[dict[str, str]] = {
+    "meta": "hash: schema version, partitions, highest pause version given out",
+    "pause": "hash: the pause record that claims check",
+    "job:<id>": "hash: immutable spec as one JSON field; mutable fields, absent until set",
+    "job:<id>:events": "stream: its history, created by the first event that is really appended",
+    "job:<id>:steps": "hash: step index -> checkpoint JSON",
+    "job:<id>:artifacts": "hash: name -> artifact JSON",
+    "job:<id>:facts": "hash: name -> value, like the start commit",
+    "lane:<lane><class>": "stream, group `workers`: waiting (undelivered) and running (pending) entries",
+    "lanes": "hash: lane and class -> number of waiting entries; there while the stream has entries",
+    "ready": "zset: every lane with waiting entries, by (priority, age of head)",
+    "ready:<policy>": "zset: those that this policy may read",
+    "policies": "hash: policy -> its text, `+` complete or `~` being registered",
+    "policies:used": "zset: policy -> last claim, in ms",
+    "bell:<policy>": "list: at most one token, wakes one idle worker of that policy",
+    "delayed": "zset: job -> when it becomes claimable",
+    "leases": "zset: job -> lease expiry",
+    "status:<status>": "zset: job -> time it entered the status",
+    "counters": "hash: totals for metrics",
+    "dead": "stream: dead letters",
+    "events": "stream, capped: notices of what changed",
+    "control": "stream, capped: pause and cancel, what wakes workers",
+    "audit": "stream: who did what",
+    "claim:<worker>": "string, expires: the attempts of a worker's last claim, by request id",
+    "unique:<scope>:<key>": "string, expires: idempotency",
+    "workers": "zset: worker -> last seen, in ms",
+    "worker:<worker>": "string, expires: presence as JSON",
+}
+EXPIRING: Final = frozenset({"claim:<worker>", "unique:<scope>:<key>", "worker:<worker>"})
+PERMANENT: Final = frozenset(CATALOGUE) - EXPIRING

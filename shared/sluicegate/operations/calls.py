@@ -1,0 +1,149 @@
+"""What may be asked of the queue: the bodies and parameters that REST, MCP and the clients share.
+
+Every struct forbids unknown fields. A `leaseToken` is text that only the store can judge: one that it
+never gave out is a lost lease, not a malformed request.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from sluicegate.model import EventLevel, JobId, JobStatus, JobType, LeaseSeconds, Name, NewEvent, WorkerId
+
+Text = Annotated[str, Meta(max_length=32_768)]
+Reason = Annotated[str, Meta(max_length=2_000, description="for people")]
+Token = Annotated[str, Meta(max_length=64, description="the leaseToken of the claim")]
+PageSize = Annotated[int, Meta(ge=1, le=200)]
+
+
+class Call(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    pass
+
+
+class Held(Call):
+    """A worker and the lease under which it acts."""
+
+    worker_id: WorkerId
+    lease_token: Token
+
+    @property
+    def token(self) -> int:
+        return token_number(self.lease_token)
+
+
+class EnqueueManyCall(Call):
+    """Each entry is judged by itself: one wrong job does not refuse the others."""
+
+    jobs: Annotated[list[Any], Meta(max_length=1_000, description="jobs as in a single enqueue")]
+
+
+class JobsQuery(Call):
+    status: JobStatus | None = None
+    type: JobType | None = None
+    repository: str | None = None
+    claimed_by: WorkerId | None = None
+    created_after: str | None = None
+    created_before: str | None = None
+    cursor: str | None = None
+    limit: PageSize = 50
+
+
+class ClaimCall(Call):
+    """allowed_types: None is any type, an empty list is none. worker_capabilities: what the worker can do."""
+
+    worker_id: WorkerId
+    lease_seconds: LeaseSeconds
+    allowed_types: Annotated[list[JobType], Meta(max_length=200)] | None = None
+    worker_capabilities: Annotated[list[Name], Meta(max_length=200)] | None = None
+    wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0
+    max_jobs: Annotated[int, Meta(ge=1, le=100)] = 1
+    request_id: Name | None = None
+
+
+class HeartbeatCall(Held):
+    lease_seconds: LeaseSeconds
+
+
+class HeldJob(Call):
+    id: JobId
+    lease_token: Token
+
+
+class HeartbeatManyCall(Call):
+    worker_id: WorkerId
+    lease_seconds: LeaseSeconds
+    jobs: Annotated[list[HeldJob], Meta(max_length=1_000)]
+
+
+class CompleteCall(Held):
+    result_summary: Text | None = None
+
+
+class FailCall(Held):
+    error_message: Text
+    retryable: bool = True
+    failure_class: Name | None = None
+
+
+class ReleaseCall(Held):
+    reason: Reason | None = None
+
+
+class Completed(HeldJob, tag_field="outcome", tag="complete"):
+    result_summary: Text | None = None
+
+
+class Failed(HeldJob, tag_field="outcome", tag="fail"):
+    error_message: Text
+    retryable: bool = True
+    failure_class: Name | None = None
+
+
+class Released(HeldJob, tag_field="outcome", tag="release"):
+    reason: Reason | None = None
+
+
+class FinishCall(Call):
+    worker_id: WorkerId
+    jobs: Annotated[list[Completed | Failed | Released], Meta(max_length=100)]
+
+
+class CancelCall(Call):
+    reason: Reason | None = None
+
+
+class CancelAckCall(Held):
+    message: Text | None = None
+    receipt: dict[str, Any] | None = None
+
+
+class AppendCall(Held):
+    """One event in its own fields, or up to 500 in `events`; `operations.events.listed` tells which."""
+
+    level: EventLevel | None = None
+    message: Annotated[str, Meta(min_length=1)] | None = None
+    payload: dict[str, Any] | None = None
+    events: Annotated[list[NewEvent], Meta(min_length=1, max_length=500)] | None = None
+
+
+class EventsQuery(Call):
+    """after, before: an event id or a time, exclusive. cursor: a page's nextCursor, in the same sort."""
+
+    after: str | None = None
+    before: str | None = None
+    cursor: str | None = None
+    sort: Literal["asc", "desc"] = "asc"
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+class StreamQuery(Call):
+    """after: an event id, a time, or `now` for what comes from now on."""
+
+    after: str | None = None
+
+
+def token_number(text: str) -> int:
+    """The store's number behind a lease token; 0, which no lease has, for a text that cannot be one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else 0

@@ -1,0 +1,67 @@
+"""The life of a service process: settings, logs, serve, and one clear line when it cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+import uvloop
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+
+from sluicegate import log
+from sluicegate.errors import ConfigurationError, StoreError
+from sluicegate.settings import Settings, load, unknown_variables
+
+S = TypeVar("S", bound=Settings)
+
+
+def run(name: str, kind: type[S], serve: Callable[[S], Coroutine[Any, Any, None]]) -> int:
+    """Load the settings, serve until done; the exit status. What keeps it from starting is one line."""
+    try:
+        settings = load(kind)
+        log.configure(name, settings.log_level)
+        for variable in unknown_variables():
+            log.log.warning("settings.unknown_variable", name=variable)
+        uvloop.run(serve(settings))
+    except (ConfigurationError, StoreError) as error:
+        print(error.detail, file=sys.stderr)  # noqa: T201 - the last word to whoever started it
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def metrics_page(port: int, registry: CollectorRegistry) -> Iterator[int]:
+    """Serve /metrics on loopback from a thread, for processes that serve nothing else; yields the port."""
+    ProcessCollector(registry=registry)
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    except OSError as error:
+        raise ConfigurationError(
+            f"SLUICEGATE_METRICS_PORT={port} cannot be used: {error.strerror}; 0 takes a free port"
+        ) from error
+    bound = int(server.server_port)
+    log.log.info("metrics.listening", port=bound)
+    try:
+        yield bound
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.asynccontextmanager
+async def until_signalled() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM or SIGINT sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,328 @@
+"""Settings: one frozen struct per service, from flags, the environment and a TOML file, in that order.
+
+A field `redis_url` is `SLUICEGATE_REDIS_URL` in the environment and `redis_url` in the file. Each default
+exists once, here; `.env.example` is generated from these structs. Seconds accept decimals.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sluicegate.errors import ConfigurationError
+from sluicegate.model import PRINTABLE_PATTERN
+
+PREFIX: Final = "SLUICEGATE_"
+OUTSIDE_SETTINGS: Final = frozenset(
+    {"SLUICEGATE_CONFIG", "SLUICEGATE_TEST_STRICT", "SLUICEGATE_TEST_REDIS", "SLUICEGATE_TEST_WALK"}
+)
+"""Variables with the prefix that are read elsewhere: the file's place, and the test suite's switches."""
+
+Seconds = Annotated[float, Meta(gt=0)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+def says(text: str) -> Meta:
+    """What a setting is for: shown in `.env.example`, in the reference and by `sluicegate config`."""
+    return Meta(description=text)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What every service shares: the store, the rules of the queue, identity, files, logs."""
+
+    redis_url: Annotated[str, says("the store; redis://, rediss:// or unix://")] = "redis://127.0.0.1:6379/0"
+    redis_timeout_ms: Annotated[Count, says("a call to the store that takes longer is given up (503)")] = 5000
+    redis_max_connections: Annotated[
+        Annotated[int, Meta(ge=4)], says("connections of one process to the store")
+    ] = 64
+    durability: Annotated[
+        Literal["relaxed", "local"],
+        says("`relaxed`: any store; `local`: the store must run with `appendfsync always`"),
+    ] = "relaxed"
+    data_dir: Annotated[Path, says("artifacts, exported audit, the embedded store's files")] = Path(
+        ".sluicegate"
+    )
+    artifacts_url: Annotated[str | None, says("where artifacts go; default `file:<data_dir>/artifacts`")] = (
+        None
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], says("lowest level that is logged")
+    ] = "info"
+
+    auth: Annotated[Literal["disabled"], says("`disabled`: open, for local use, on loopback only")] = (
+        "disabled"
+    )
+    default_user_id: Annotated[
+        Annotated[str, Meta(pattern=PRINTABLE_PATTERN)], says("who acts while auth is disabled")
+    ] = "local-operator"
+    allow_insecure: Annotated[bool, says("let disabled auth bind beyond loopback")] = False
+
+    retry_backoff_base_seconds: Annotated[
+        Annotated[float, Meta(ge=0)], says("wait before the second attempt")
+    ] = 15.0
+    retry_backoff_factor: Annotated[
+        Annotated[float, Meta(ge=1)], says("growth of the wait with each attempt")
+    ] = 2.0
+    retry_backoff_cap_seconds: Annotated[Annotated[float, Meta(ge=0)], says("longest wait")] = 600.0
+    retry_backoff_jitter: Annotated[
+        Annotated[float, Meta(ge=0, le=1)], says("each wait varies by this share, up or down")
+    ] = 0.2
+    max_releases: Annotated[
+        Annotated[int, Meta(ge=0)], says("releases past this count as failed attempts")
+    ] = 20
+    max_queued: Annotated[Count, says("waiting and delayed jobs; past it enqueue answers 429")] = 1_000_000
+    max_lanes: Annotated[Count, says("lanes with entries; past it enqueue answers 429")] = 20_000
+    max_payload_bytes: Annotated[Count, says("largest payload of a job, as JSON")] = 256 * 1024
+    max_event_bytes: Annotated[Count, says("largest event, as JSON")] = 32 * 1024
+    max_body_bytes: Annotated[Count, says("largest JSON body of a request")] = 16 * 1024 * 1024
+    max_artifact_bytes: Annotated[Count, says("largest artifact")] = 10 * 1024 * 1024
+    max_patch_bytes: Annotated[Count, says("largest patch of a step")] = 64 * 1024 * 1024
+    job_log_max_bytes: Annotated[
+        Count, says("log events of one job; what is beyond is only in the artifact")
+    ] = 4_194_304
+    job_log_max_entries: Annotated[Count, says("log events of one job, in number")] = 20_000
+    idempotency_seconds: Annotated[Seconds, says("how long an idempotency key is remembered")] = 86_400.0
+    default_repository_host: Annotated[str, says("the host that `owner/name` means")] = "github.com"
+    allow_local_repositories: Annotated[bool, says("accept paths and file: URLs as repositories")] = False
+    max_step_wall_seconds: Annotated[Seconds, says("most that a task may set as its steps' wall clock")] = (
+        86_400.0
+    )
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """The folder behind `artifacts_url`."""
+        if self.artifacts_url is None:
+            return self.data_dir / "artifacts"
+        if not self.artifacts_url.startswith("file:"):
+            raise ConfigurationError(
+                f"SLUICEGATE_ARTIFACTS_URL={self.artifacts_url!r} is not allowed: only file:<folder>"
+            )
+        return Path(self.artifacts_url.removeprefix("file:").removeprefix("//"))
+
+
+class ServerSettings(Settings, frozen=True, kw_only=True):
+    """What the two HTTP services share."""
+
+    host: Annotated[str, says("address that the HTTP services listen on")] = "127.0.0.1"
+    sse_keepalive_seconds: Annotated[Seconds, says("a comment on idle event streams, this often")] = 15.0
+
+
+class QueueApiSettings(ServerSettings, frozen=True, kw_only=True):
+    queue_api_port: Annotated[Port, says("port of queue_api")] = 8080
+
+
+class ControlSettings(ServerSettings, frozen=True, kw_only=True):
+    control_port: Annotated[Port, says("port of control")] = 8081
+
+
+class WorkerSettings(Settings, frozen=True, kw_only=True):
+    worker_id: Annotated[
+        Annotated[str, Meta(pattern=PRINTABLE_PATTERN)] | None, says("default: host name and process id")
+    ] = None
+    worker_lease_seconds: Annotated[Annotated[float, Meta(ge=1, le=3600)], says("length of a lease")] = 30.0
+    worker_heartbeat_seconds: Annotated[
+        Seconds | None, says("default and longest: the smaller of a third of the lease and 10 s")
+    ] = None
+    worker_concurrency: Annotated[Annotated[int, Meta(ge=1, le=10_000)], says("jobs at the same time")] = 4
+    worker_capabilities: Annotated[tuple[str, ...], says("what this worker can do, like `git,shell`")] = ()
+    worker_types: Annotated[
+        tuple[str, ...] | None, says("types it takes; default: those it has handlers for")
+    ] = None
+    worker_repositories: Annotated[tuple[str, ...] | None, says("repositories it takes; default: any")] = None
+    worker_dir: Annotated[Path | None, says("workspaces; default `<data_dir>/workspaces`")] = None
+    worker_shutdown_seconds: Annotated[
+        Annotated[float, Meta(ge=0)],
+        says("on SIGTERM, how long running jobs may go on before they are released"),
+    ] = 30.0
+    metrics_port: Annotated[Port, says("port of /metrics; 0 takes a free one")] = 9464
+    stop_sigint_grace_seconds: Annotated[Annotated[float, Meta(ge=0)], says("from SIGINT to SIGTERM")] = 5.0
+    stop_sigterm_grace_seconds: Annotated[Annotated[float, Meta(ge=0)], says("from SIGTERM to SIGKILL")] = 5.0
+    step_timeout_seconds: Annotated[Seconds, says("wall clock of one step")] = 900.0
+    skills_dir: Annotated[Path | None, says("skills, each `<id>/SKILL.md`; none by default")] = None
+    pause_poll_interval_ms: Annotated[Count, says("how often a paused worker looks, beside the push")] = 5000
+    git_author_name: Annotated[str, says("identity of published commits")] = "Sluicegate"
+    git_author_email: Annotated[str, says("identity of published commits")] = "sluicegate@localhost"
+    secret_env: Annotated[
+        tuple[str, ...], says("variables whose values are replaced in everything stored")
+    ] = ()
+
+    @property
+    def identity(self) -> str:
+        return self.worker_id or f"{socket.gethostname()}-{os.getpid()}"
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        longest = min(self.worker_lease_seconds / 3, 10.0)
+        return min(self.worker_heartbeat_seconds or longest, longest)
+
+    @property
+    def workspaces(self) -> Path:
+        return (self.worker_dir or self.data_dir / "workspaces").absolute()
+
+
+class SweeperSettings(Settings, frozen=True, kw_only=True):
+    sweeper_interval_ms: Annotated[Count, says("time between two passes of a loop")] = 500
+    retention_interval_seconds: Annotated[Seconds, says("time between two passes of retention")] = 60.0
+    retention_succeeded_seconds: Annotated[Seconds, says("how long succeeded jobs are kept")] = 7 * 86_400.0
+    retention_failed_seconds: Annotated[Seconds, says("how long failed jobs are kept")] = 30 * 86_400.0
+    retention_cancelled_seconds: Annotated[Seconds, says("how long cancelled jobs are kept")] = 30 * 86_400.0
+    retention_max_jobs: Annotated[Count, says("terminal jobs kept of each status, in number")] = 1_000_000
+    retention_max_dead_letters: Annotated[Count, says("dead letters kept, in number")] = 100_000
+    retention_audit_seconds: Annotated[
+        Seconds, says("how long audit entries are kept in the store; they are exported first")
+    ] = 365 * 86_400.0
+    retention_max_audit: Annotated[
+        Count, says("audit entries kept in the store; older ones are exported first")
+    ] = 100_000
+    metrics_port: Annotated[Port, says("port of /metrics; 0 takes a free one")] = 9464
+
+
+class ClientSettings(Struct, frozen=True, kw_only=True):
+    """What the CLI needs to talk to a deployment."""
+
+    url: Annotated[str, says("address of the deployment")] = "http://127.0.0.1:8080"
+    token: Annotated[str | None, says("operator token")] = None
+
+
+STRUCTS: Final[tuple[type[Struct], ...]] = (
+    Settings, ServerSettings, QueueApiSettings, ControlSettings, WorkerSettings, SweeperSettings,
+    ClientSettings,
+)  # fmt: skip
+SECRET_FIELDS: Final = frozenset({"token"})
+
+S = TypeVar("S", bound=Struct)
+
+
+def load(
+    kind: type[S],
+    *,
+    environ: Mapping[str, str] | None = None,
+    config: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> S:
+    """The settings of one service; flags win over the environment, the environment over the file.
+
+    flags: field -> value; None means not given. config: the TOML file; else SLUICEGATE_CONFIG, else
+    ./sluicegate.toml if it is there. Raises ConfigurationError naming the variable, the value and what
+    is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    names = msgspec.structs.fields(kind)
+    values: dict[str, tuple[str, Any]] = {}
+    for name, value in _file_values(config, environ).items():
+        values[name] = (f"{name} in the file", value)
+    for field in names:
+        variable = PREFIX + field.name.upper()
+        if environ.get(variable, "") != "":
+            values[field.name] = (variable, environ[variable])
+        if flags and flags.get(field.name) is not None:
+            values[field.name] = (f"--{field.name.replace('_', '-')}", flags[field.name])
+    hints = get_type_hints(kind, include_extras=True)
+    chosen = {
+        field.name: _convert(*values[field.name], hints[field.name])
+        for field in names
+        if field.name in values
+    }
+    return kind(**chosen)
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Variables with our prefix that mean nothing: worth a warning, since they are often misspelt."""
+    environ = os.environ if environ is None else environ
+    known = {PREFIX + name.upper() for name in known_fields()} | OUTSIDE_SETTINGS
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def known_fields() -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for kind in STRUCTS for field in msgspec.structs.fields(kind)}
+
+
+def masked(settings: Struct) -> dict[str, Any]:
+    """The effective values, secrets and passwords in URLs replaced."""
+    shown: dict[str, Any] = {}
+    for name, value in msgspec.structs.asdict(settings).items():
+        if value is not None and name in SECRET_FIELDS:
+            shown[name] = "***"
+        elif isinstance(value, str) and "://" in value and "@" in value:
+            scheme, _, rest = value.partition("://")
+            shown[name] = f"{scheme}://***@{rest.rpartition('@')[2]}"
+        else:
+            shown[name] = str(value) if isinstance(value, Path) else value
+    return shown
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every setting, its default and what it is for."""
+    lines = ["# Settings of Sluicegate. Uncomment to change; the values shown are the defaults.", ""]
+    for kind in STRUCTS:
+        own = [name for name in kind.__annotations__ if name in known_fields()]
+        if not own:
+            continue
+        lines += [f"# --- {(kind.__doc__ or kind.__name__).strip().splitlines()[0]}", ""]
+        for name in own:
+            field = next(each for each in msgspec.structs.fields(kind) if each.name == name)
+            lines += [f"# {description(field)}", f"#{PREFIX}{name.upper()}={as_text(field.default)}", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def description(field: msgspec.structs.FieldInfo) -> str:
+    for meta in getattr(field.type, "__metadata__", ()):
+        if isinstance(meta, Meta) and meta.description:
+            return meta.description
+    return ""
+
+
+def as_text(value: Any) -> str:
+    if value is None or value is msgspec.NODEFAULT:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value)
+
+
+def _file_values(config: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    path = config or (Path(environ["SLUICEGATE_CONFIG"]) if environ.get("SLUICEGATE_CONFIG") else None)
+    if path is None:
+        path = Path("sluicegate.toml")
+        if not path.is_file():
+            return {}
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigurationError(f"the settings file {path} cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"the settings file {path} is not TOML: {error}") from error
+    if unknown := sorted(set(values) - set(known_fields())):
+        raise ConfigurationError(f"the settings file {path} has unknown keys: {', '.join(unknown)}")
+    return values
+
+
+def _convert(source: str, value: Any, kind: Any) -> Any:
+    if isinstance(value, str) and _is_list(kind):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return msgspec.convert(value, kind, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{source}={value!r} is not allowed: {error}") from error
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(str(value))
+    raise NotImplementedError(kind)
+
+
+def _is_list(kind: Any) -> bool:
+    if get_origin(kind) is tuple:
+        return True
+    return any(_is_list(part) for part in get_args(kind))

@@ -1,0 +1,261 @@
+"""One process's access to the store: connections, script calls, and what a lost connection means.
+
+Nobody below this module retries: redis-py's own retries are off, because it cannot know whether a script
+may run twice. `Store.run` repeats a call only if its script says that repeating is safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, Self
+
+import hiredis
+import redis.exceptions as redis_errors
+from redis.asyncio.connection import AbstractConnection
+
+from sluicegate import keys
+from sluicegate.errors import (
+    Busy,
+    ConfigurationError,
+    OutcomeUnknown,
+    StoreFault,
+    StoreUnavailable,
+    StoreUninitialised,
+    StoreVersionMismatch,
+)
+from sluicegate.settings import Settings
+from sluicegate.store import preflight
+from sluicegate.store.connections import Connect, Connections, connector, disconnect, shown_url
+from sluicegate.store.scripts import Script, script
+
+MAX_ITEMS: Final = 100
+MAX_BYTES: Final = 1024 * 1024
+BLOCK_SECONDS: Final = 2.0
+"""Longest blocking read: short enough that a lost connection is noticed soon."""
+PARTITIONS: Final = 1
+
+_LOST = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError)
+
+
+class Store:
+    """The state machine's way to Redis. Open one per process and event loop; safe for concurrent calls."""
+
+    def __init__(self, settings: Settings, connect: Connect, *, plain_scripts: bool = False) -> None:
+        self.settings = settings
+        self._connect = connect
+        self._plain_scripts = plain_scripts
+        self._connections = Connections(connect, settings.redis_max_connections)
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Self:
+        """Connect, check the store's configuration, lay out a new store.
+
+        Raises StoreUnavailable with a message that says how to start one, ConfigurationError naming the
+        setting to change.
+        """
+        store = cls(settings, connector(settings))
+        try:
+            await preflight.check(store.command, settings)
+            await store.initialise()
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def initialise(self) -> None:
+        """Lay out a new store; an existing one stays as it is."""
+        reply = await self.run("init", partitions=PARTITIONS)
+        if int(reply[0]) != PARTITIONS:
+            raise ConfigurationError(
+                f"the store was laid out for {reply[0]} partitions, this version works with {PARTITIONS}"
+            )
+
+    async def close(self) -> None:
+        """Close idle connections; those in use are closed as they come back."""
+        await self._connections.close()
+
+    async def ping(self) -> None:
+        """Raise unless the store answers, is laid out, and has a schema that this version knows."""
+        await self.run("read_jobs")
+
+    async def run(
+        self, name: str, items: Sequence[tuple[Any, ...]] = (), /, *, repeatable: bool = True, **args: Any
+    ) -> list[Any]:
+        """Run one script; the reply without its leading OK, or the whole reply when its word is another.
+
+        repeatable: whether the call may be sent again after a lost connection.
+        Raises StoreUnavailable, OutcomeUnknown (not repeatable, and sent), StoreUninitialised, ...
+        """
+        chosen = script(name)
+        reply = await self._repeat(
+            lambda connection: self._evaluate(connection, chosen, chosen.argv(args, items)),
+            repeatable=repeatable,
+            reads=chosen.reads,
+        )
+        word = reply[0]
+        if word == "OK":
+            return reply[1:]  # type: ignore[no-any-return]
+        if word == "STORE_UNINITIALISED":
+            raise StoreUninitialised(
+                "the store has no meta or pause record: it is not an empty queue. Restore its data, or "
+                "initialise it anew by an explicit pause or resume."
+            )
+        if word == "STORE_VERSION":
+            raise StoreVersionMismatch(
+                f"the store has schema version {reply[1]}, which this version does not know"
+            )
+        return reply  # type: ignore[no-any-return]
+
+    async def run_many(
+        self, name: str, items: Sequence[tuple[Any, ...]], *, repeatable: bool = True, **args: Any
+    ) -> list[Any]:
+        """Run a script over many items, split so that no call stops the server for long; replies joined."""
+        replies: list[Any] = []
+        for part in split(items):
+            replies += (await self.run(name, part, repeatable=repeatable, **args))[0]
+        return replies
+
+    async def now_ms(self) -> int:
+        """The store's clock, in ms: what leases, due times and retention are judged by."""
+        seconds, micros = await self.command("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def command(self, *words: Any) -> Any:
+        """Run one command that may be repeated: a read, or a write that changes nothing the second time.
+
+        Only the modules of this package call it. Raises StoreUnavailable, StoreFault.
+        """
+        return await self._repeat(lambda connection: _send(connection, *words), reads=True)
+
+    async def commands(self, *commands: tuple[Any, ...], keep_errors: bool = False) -> list[Any]:
+        """Run several such commands on one connection, one round trip.
+
+        keep_errors: an error that the store replies stands in its place; else the first one is raised.
+        """
+        replies: list[Any] = await self._repeat(
+            lambda connection: _pipeline(connection, commands), reads=True
+        )
+        for reply in replies:
+            if isinstance(reply, redis_errors.ResponseError) and not keep_errors:
+                raise _server_error(reply) from reply
+        return replies
+
+    @contextlib.asynccontextmanager
+    async def blocking(self) -> AsyncIterator[AbstractConnection]:
+        """A connection of its own for blocking reads, closed at the end."""
+        connection = self._connect()
+        if hasattr(connection, "socket_timeout"):
+            connection.socket_timeout = BLOCK_SECONDS + 2
+        try:
+            try:
+                await connection.connect()  # type: ignore[no-untyped-call]
+            except _LOST as error:
+                raise StoreUnavailable(self._unreachable()) from error
+            yield connection
+        finally:
+            await disconnect(connection)
+
+    async def _repeat(
+        self, call: Callable[[AbstractConnection], Any], *, repeatable: bool = True, reads: bool = False
+    ) -> Any:
+        """Call on a connection; again on a fresh one after a loss, while time and the script allow it.
+
+        reads: nothing is written, so that no outcome can be unknown.
+        """
+        loop = asyncio.get_running_loop()
+        seconds = self.settings.redis_timeout_ms / 1000
+        deadline = loop.time() + seconds
+        pause = 0.02
+        sent = False
+        while True:
+            connection = await self._connections.take()
+            # One timer per call costs a tenth of redis-py's own timeouts around each read and write.
+            timer = loop.call_at(max(deadline, loop.time() + 0.1), self._connections.abort, connection)
+            try:
+                if not connection.is_connected:
+                    await connection.connect()  # type: ignore[no-untyped-call]
+                sent = not reads
+                reply = await call(connection)
+            except _LOST as error:
+                await self._connections.drop(connection)
+                if sent and not repeatable:
+                    raise OutcomeUnknown("the store did not answer; the outcome is not known") from error
+                if loop.time() + pause >= deadline:
+                    if sent:
+                        raise OutcomeUnknown(
+                            "the store did not answer in time; repeat with the same id"
+                        ) from error
+                    raise StoreUnavailable(self._unreachable()) from error
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 0.5)
+            except redis_errors.ResponseError as error:
+                self._connections.give(connection)
+                raise _server_error(error) from error
+            except BaseException:
+                # A reply may still be under way: this connection must not serve anybody else.
+                await self._connections.drop(connection)
+                raise
+            else:
+                self._connections.give(connection)
+                return reply
+            finally:
+                timer.cancel()
+
+    async def _evaluate(self, connection: AbstractConnection, chosen: Script, argv: list[Any]) -> Any:
+        if self._plain_scripts:
+            return await _send(connection, "EVAL", chosen.plain_text, 1, keys.META, *argv)
+        try:
+            return await _send(connection, "EVALSHA", chosen.sha, 1, keys.META, *argv)
+        except redis_errors.NoScriptError:
+            return await _send(connection, "EVAL", chosen.text, 1, keys.META, *argv)
+
+    def _unreachable(self) -> str:
+        return (
+            f"no store at {shown_url(self.settings.redis_url)}: is it running? "
+            "`sluicegate dev` brings its own; SLUICEGATE_REDIS_URL names another Redis or Valkey server"
+        )
+
+
+def split(items: Sequence[tuple[Any, ...]]) -> list[Sequence[tuple[Any, ...]]]:
+    """Parts of at most 100 items and 1 MiB each; one item alone may be larger."""
+    parts: list[Sequence[tuple[Any, ...]]] = []
+    start = size = 0
+    for at, item in enumerate(items):
+        own = sum(len(value) for value in item if isinstance(value, str | bytes))
+        if at > start and (at - start >= MAX_ITEMS or size + own > MAX_BYTES):
+            parts.append(items[start:at])
+            start, size = at, 0
+        size += own
+    parts.append(items[start:])
+    return parts
+
+
+async def _send(connection: AbstractConnection, *words: Any) -> Any:
+    # hiredis packs in C; redis-py's own packing takes longer than the round trip of a small call.
+    await connection.send_packed_command(hiredis.pack_command(words), check_health=False)
+    return await connection.read_response()
+
+
+async def _pipeline(connection: AbstractConnection, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Every reply is read, errors too: one left behind would answer the connection's next call."""
+    await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    replies: list[Any] = []
+    for _ in commands:
+        try:
+            replies.append(await connection.read_response())
+        except redis_errors.ResponseError as error:
+            replies.append(error)
+    return replies
+
+
+def _server_error(error: redis_errors.ResponseError) -> Exception:
+    text = str(error)
+    if isinstance(error, redis_errors.OutOfMemoryError) or text.startswith("OOM"):
+        return Busy("the store is at its memory limit; nothing was accepted", code="queue_full")
+    if isinstance(
+        error, redis_errors.BusyLoadingError | redis_errors.ReadOnlyError | redis_errors.AuthenticationError
+    ):
+        return StoreUnavailable(f"the store cannot serve: {text}")
+    return StoreFault(f"the store refused a call: {text}")

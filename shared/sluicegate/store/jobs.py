@@ -1,0 +1,250 @@
+"""Jobs: accepting, reading, listing, counting."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+
+from sluicegate import keys
+from sluicegate.errors import Busy, Conflict, Invalid, NotFound, RequestError
+from sluicegate.model import ID_PATTERN, STATUSES, Counts, Job, Lane
+from sluicegate.store import figures, rendering
+from sluicegate.store.connection import MAX_BYTES, MAX_ITEMS, Store
+from sluicegate.times import from_rfc3339
+
+MAX_SCANNED: Final = 2000
+"""Entries that a filtered page reads at most; it may be short, with a cursor."""
+
+
+class Submission(Struct, frozen=True, kw_only=True):
+    """A checked job on its way into the store. spec: JSON of model.JobSpec. Times in ms."""
+
+    id: str
+    spec: bytes
+    lane: Lane
+    max_attempts: int
+    max_run_ms: int | None = None
+    delay_ms: int | None = None
+    due_ms: int | None = None
+    unique: str | None = None
+    fingerprint: str = ""
+
+
+class Enqueued(NamedTuple):
+    """job: the new job; None when the id or the key was used before (replayed)."""
+
+    job_id: str
+    replayed: bool
+    job: Job | None = None
+
+
+class JobFilter(Struct, frozen=True, kw_only=True):
+    """What a listing shows. repository in canonical form; times in ms."""
+
+    status: str | None = None
+    type: str | None = None
+    repository: str | None = None
+    claimed_by: str | None = None
+    created_after_ms: int | None = None
+    created_before_ms: int | None = None
+
+    @property
+    def reads_jobs(self) -> bool:
+        rest = (self.type, self.repository, self.claimed_by, self.created_after_ms, self.created_before_ms)
+        return any(value is not None for value in rest)
+
+    def admits(self, job: Job) -> bool:
+        created = from_rfc3339(job.created_at)
+        return (
+            (self.status is None or job.status == self.status)
+            and (self.type is None or job.type == self.type)
+            and (self.repository is None or job.repository == self.repository)
+            and (self.claimed_by is None or job.claimed_by == self.claimed_by)
+            and (self.created_after_ms is None or created > self.created_after_ms)
+            and (self.created_before_ms is None or created < self.created_before_ms)
+        )
+
+
+async def enqueue(store: Store, submissions: Iterable[Submission]) -> list[Enqueued | RequestError]:
+    """Accept jobs; each that comes back as Enqueued is never lost (within the durability level).
+
+    In order, not atomic over the list. Errors: Busy (queue_full), Conflict (idempotency_conflict).
+    """
+    outcomes: list[Enqueued | RequestError] = []
+    flight: asyncio.Task[list[Any]] | None = None
+    flown: list[Submission] = []
+    try:
+        for part, last in _parts(submissions):
+            reply = await flight if flight else []
+            if last:
+                # No task for the one call of a single job: it would cost a tenth of its time.
+                outcomes += _enqueued_all(reply, flown)
+                return outcomes + _enqueued_all(await _send(store, part), part)
+            before, flight, flown = flown, asyncio.create_task(_send(store, part)), part
+            await asyncio.sleep(0)
+            # While the server works on this part: show the one before, then draw and so prepare the next.
+            outcomes += _enqueued_all(reply, before)
+        return outcomes
+    finally:
+        if flight is not None and not flight.done():
+            flight.cancel()
+            await asyncio.wait([flight])
+
+
+async def read(store: Store, job_ids: Sequence[str]) -> list[Job | None]:
+    """The jobs of these ids, in order; None where there is none."""
+    found = await store.run_many("read_jobs", [(job_id,) for job_id in job_ids])
+    return [
+        rendering.job(job_id, rendering.fields(entry[0]), entry[1]) if entry else None
+        for job_id, entry in zip(job_ids, found, strict=True)
+    ]
+
+
+async def get(store: Store, job_id: str) -> Job:
+    """One job. Raises NotFound (job_not_found), also for a malformed id."""
+    found = (await read(store, [job_id]))[0] if ID_PATTERN.match(job_id) else None
+    if found is None:
+        raise NotFound(f"there is no job {job_id}", code="job_not_found")
+    return found
+
+
+async def listing(
+    store: Store, filter: JobFilter, *, cursor: str | None = None, limit: int = 50
+) -> tuple[list[Job], str | None]:
+    """A page of jobs, latest change of status first, and the cursor of the next page (None at the end).
+
+    A filtered page reads at most 2,000 entries and may be short, with a cursor. Raises Invalid (cursor).
+    """
+    before = _decode_cursor(cursor) if cursor else None
+    statuses = [filter.status] if filter.status else list(STATUSES)
+    room = MAX_SCANNED if filter.reads_jobs else limit + 1
+    entries = await _newest(store, statuses, before, room)
+    page: list[Job] = []
+    last: tuple[int, str] | None = None
+    for start in range(0, len(entries), limit):
+        part = entries[start : start + limit]
+        for entry, job in zip(part, await read(store, [job_id for _, job_id in part]), strict=True):
+            if len(page) == limit:
+                return page, _encode_cursor(last)
+            last = entry
+            if job is not None and filter.admits(job):
+                page.append(job)
+    return page, _encode_cursor(last) if len(entries) == room else None
+
+
+async def counts(store: Store) -> Counts:
+    """Exact numbers of one moment; nothing changes by reading them (P-10)."""
+    return (await figures.read(store)).counts
+
+
+def _parts(submissions: Iterable[Submission]) -> Iterator[tuple[list[Submission], bool]]:
+    """As many as one call takes, and whether they are the last; what comes in is drawn only when needed."""
+    part: list[Submission] = []
+    size = 0
+    for submission in submissions:
+        if part and (len(part) == MAX_ITEMS or size + len(submission.spec) > MAX_BYTES):
+            yield part, False
+            part, size = [], 0
+        part.append(submission)
+        size += len(submission.spec)
+    if part:
+        yield part, True
+
+
+async def _send(store: Store, part: Sequence[Submission]) -> list[Any]:
+    settings = store.settings
+    return await store.run(
+        "enqueue",
+        [_item(submission) for submission in part],
+        max_queued=settings.max_queued,
+        max_lanes=settings.max_lanes,
+        idempotency_ms=int(settings.idempotency_seconds * 1000),
+    )
+
+
+def _enqueued_all(reply: Sequence[Any], part: Sequence[Submission]) -> list[Enqueued | RequestError]:
+    if not reply:
+        return []
+    words, now = reply
+    return [_enqueued(word, submission, int(now)) for word, submission in zip(words, part, strict=True)]
+
+
+def _item(submission: Submission) -> tuple[object, ...]:
+    return (
+        submission.id,
+        submission.lane.text,
+        submission.spec,
+        -1 if submission.delay_ms is None else submission.delay_ms,
+        -1 if submission.due_ms is None else submission.due_ms,
+        submission.max_attempts,
+        submission.max_run_ms or 0,
+        submission.unique or "",
+        submission.fingerprint,
+    )
+
+
+def _enqueued(word: str, submission: Submission, now: int) -> Enqueued | RequestError:
+    if word == "CREATED":
+        return Enqueued(submission.id, False, _new(submission, now))
+    word, _, job_id = word.partition(" ")
+    match word:
+        case "EXISTS":
+            return Enqueued(job_id, True)
+        case "CONFLICT":
+            what = "idempotency key" if submission.unique else "id"
+            return Conflict(
+                f"this {what} names another job, {job_id}", code="idempotency_conflict", jobId=job_id
+            )
+        case "LANES_FULL":
+            return Busy("too many lanes have entries (SLUICEGATE_MAX_LANES)", code="queue_full")
+    return Busy("too many jobs wait (SLUICEGATE_MAX_QUEUED)", code="queue_full")
+
+
+def _new(submission: Submission, now: int) -> Job:
+    """The job as the script has just stored it: reading it back would cost another round trip."""
+    due = submission.due_ms if submission.delay_ms is None else now + submission.delay_ms
+    return rendering.new_job(submission.id, submission.spec, now, due)
+
+
+async def _newest(
+    store: Store, statuses: Sequence[str], before: tuple[int, str] | None, limit: int
+) -> list[tuple[int, str]]:
+    """Entries (ms, id) of several status sets, newest first, strictly behind `before`."""
+    streams = [await _behind(store, keys.status(status), before, limit) for status in statuses]
+    return list(itertools.islice(heapq.merge(*streams, reverse=True), limit))
+
+
+async def _behind(
+    store: Store, key: str, before: tuple[int, str] | None, limit: int
+) -> list[tuple[int, str]]:
+    """Up to `limit` entries of one set behind `before`; in its own millisecond the ids decide."""
+    top = "+inf" if before is None else str(before[0])
+    found: list[tuple[int, str]] = []
+    offset = 0
+    while len(found) < limit:
+        flat = await store.command("ZREVRANGEBYSCORE", key, top, "-inf", "WITHSCORES", "LIMIT", offset, limit)
+        entries = [(int(float(flat[at + 1])), flat[at]) for at in range(0, len(flat), 2)]
+        found += [entry for entry in entries if before is None or entry < before]
+        if len(entries) < limit:
+            break
+        offset += limit
+    return found
+
+
+def _encode_cursor(entry: tuple[int, str] | None) -> str | None:
+    return base64.urlsafe_b64encode(f"{entry[0]} {entry[1]}".encode()).decode() if entry else None
+
+
+def _decode_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        ms, job_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
+        return int(ms), job_id
+    except (ValueError, binascii.Error) as error:
+        raise Invalid.field("cursor", "is not a cursor that a page returned") from error

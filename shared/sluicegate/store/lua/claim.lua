@@ -1,0 +1,153 @@
+-- claim: open the next attempts for a worker, highest priority and longest waiting first.
+-- From     queued             To  running
+-- Args     worker             text     worker id
+--          policy             text     id of the policy it reads by
+--          lease_ms           integer  length of each lease
+--          limit              integer  jobs, 1 to 100
+--          request            text     repeating it returns the same attempts
+-- Replies  OK                 the pause record, time, due time of the next delayed job (or ''), jobs: each
+--                             its fields, token, lease expiry
+--          PAUSED             the pause record; nothing written
+--          UNKNOWN_POLICY     register it first; nothing written
+--          STORE_UNINITIALISED  no pause record: never taken for "not paused"
+-- Repeat   safe: the same request gets the same attempts, as far as they still run
+local pause = redis.call('HGETALL', Q .. 'pause')
+local paused = nil
+for at = 1, #pause, 2 do
+  if pause[at] == 'paused' then
+    paused = pause[at + 1]
+  end
+end
+if paused ~= '0' and paused ~= '1' then
+  return { 'STORE_UNINITIALISED' }
+end
+
+local memo_key = Q .. 'claim:' .. worker
+local memo = redis.call('GET', memo_key)
+if memo and string.sub(memo, 1, #request + 1) == request .. '\n' then
+  local jobs = {}
+  for id, token in string.gmatch(string.sub(memo, #request + 2), '([^ :]+):(%d+)') do
+    local fields = redis.call('HGETALL', job_key(id))
+    local current = {}
+    for at = 1, #fields, 2 do
+      current[fields[at]] = fields[at + 1]
+    end
+    if current.status == 'running' and current.token == token and current.owner == worker then
+      jobs[#jobs + 1] = { id, fields, token, redis.call('ZSCORE', Q .. 'leases', id) }
+    end
+  end
+  return { 'OK', pause, int(now), '', jobs }
+end
+
+if paused == '1' then
+  return { 'PAUSED', pause }
+end
+local text = redis.call('HGET', Q .. 'policies', policy)
+if not text or string.sub(text, 1, 1) ~= '+' then
+  return { 'UNKNOWN_POLICY' }
+end
+
+promote(50)
+local used = redis.call('ZSCORE', Q .. 'policies:used', policy)
+if not used or now - tonumber(used) > 20000 then
+  redis.call('ZADD', Q .. 'policies:used', int(now), policy)
+end
+
+local ready = Q .. 'ready:' .. policy
+local expires = int(now + lease_ms)
+local jobs, ids, leases, running = {}, {}, {}, {}
+local memos = {}
+
+-- How many entries of the first lane come before the head of the second one.
+local function share(name, class, stream, top, wanted)
+  if wanted == 1 or not top[3] then
+    return wanted
+  end
+  local bands = math.floor(tonumber(top[4]) / BAND) - math.floor(tonumber(top[2]) / BAND)
+  if bands > 0 then
+    return wanted
+  end
+  if class ~= '+w' then
+    return 1
+  end
+  local next_since = int(tonumber(top[4]) % BAND)
+  local before = redis.call('XRANGE', stream, '(' .. last_delivered(stream), next_since, 'COUNT', int(wanted))
+  return math.max(1, #before)
+end
+
+while #ids < limit do
+  local top = redis.call('ZRANGE', ready, '0', '1', 'WITHSCORES')
+  local name = top[1]
+  if not name then
+    break
+  end
+  local lane, class = string.sub(name, 1, -3), string.sub(name, -2)
+  local stream = lane_stream(lane, class)
+  local reply = redis.call('XREADGROUP', 'GROUP', 'workers', 'worker', 'COUNT',
+    int(share(name, class, stream, top, limit - #ids)), 'STREAMS', stream, '>')
+  local entries = reply and reply[1] and reply[1][2] or {}
+  local waiting = redis.call('HINCRBY', Q .. 'lanes', name, int(-#entries))
+  for _, entry in ipairs(entries) do
+    local id = entry[2][2]
+    local key = job_key(id)
+    local fields = redis.call('HGETALL', key)
+    if #fields == 0 then
+      -- An entry without its job, left by a damaged store: it holds up nobody.
+      settle(lane, class, { entry[1] })
+    else
+      local created_at, attempt, last_token = now, '1', 0
+      for at = 1, #fields, 2 do
+        local name = fields[at]
+        if name == 'created_at' then
+          created_at = fields[at + 1]
+        elseif name == 'attempt' then
+          attempt = fields[at + 1]
+        elseif name == 'token' then
+          last_token = tonumber(fields[at + 1])
+        elseif name == 'waiting_since' then
+          redis.call('HDEL', key, 'waiting_since')
+        end
+      end
+      local token = int(last_token + 1)
+      redis.call('HSET', key, 'status', 'running', 'owner', worker, 'token', token, 'started_at', int(now))
+      if last_token == 0 then
+        event(id, created_at, 'job.claimed', 'workerId', worker, 'attempt', attempt, 'leaseToken', token)
+      else
+        next_event(id, 'job.claimed', 'workerId', worker, 'attempt', attempt, 'leaseToken', token)
+      end
+      jobs[#jobs + 1] = { id, fields, token, expires }
+      ids[#ids + 1] = id
+      leases[#leases + 1] = expires
+      leases[#leases + 1] = id
+      running[#running + 1] = int(now)
+      running[#running + 1] = id
+      memos[#memos + 1] = id .. ':' .. token
+    end
+  end
+  if #entries == 0 or waiting <= 0 then
+    set_unready(lane, class)
+    drop_lane_if_empty(lane, class)
+  else
+    set_ready(lane, class, head_after(stream, entries[#entries][1]))
+  end
+end
+
+if #ids > 0 then
+  redis.call('ZADD', Q .. 'leases', unpack(leases))
+  redis.call('ZREM', Q .. 'status:queued', unpack(ids))
+  redis.call('ZADD', Q .. 'status:running', unpack(running))
+  -- A minute at least: with a short lease too a lost reply is asked for again after some seconds.
+  redis.call('SET', memo_key, request .. '\n' .. table.concat(memos, ' '), 'PX', int(math.max(lease_ms, 60000)))
+  count('claimed', #ids)
+  notify('running', ids)
+end
+local next_due = redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')[2] or ''
+if #ids > 0 then
+  -- Pass the baton: what is left wakes the next worker of this policy. So does what is soon due: the worker
+  -- that had a timer for it is busy now, and the idle ones look by themselves only every 2 s.
+  local soon = next_due ~= '' and tonumber(next_due) < now + 2000
+  if (soon or redis.call('EXISTS', ready) == 1) and redis.call('LLEN', Q .. 'bell:' .. policy) == 0 then
+    redis.call('RPUSH', Q .. 'bell:' .. policy, '1')
+  end
+end
+return { 'OK', pause, int(now), next_due, jobs }

@@ -1,0 +1,35 @@
+-- redrive: give dead letters a new life, with their history and step checkpoints kept.
+-- From     dead_letter        To  queued
+-- Args     actor              text     who
+--          reason             text     why; may be empty
+-- Each     id                 text     job
+-- Replies  OK                 one word per job: OK, STATE_CONFLICT <status>, JOB_NOT_FOUND
+-- Repeat   safe: a redriven job is no longer a dead letter
+local words = {}
+for at = 1, N do
+  local id = each(at)
+  local job = load_job(id)
+  local word
+  if not job then
+    word = 'JOB_NOT_FOUND'
+  elseif job.status ~= 'dead_letter' then
+    word = 'STATE_CONFLICT ' .. job.status
+  else
+    local key = job_key(id)
+    local dead = redis.call('HGET', key, 'dead')
+    if dead then
+      redis.call('XDEL', Q .. 'dead', dead)
+    end
+    requeue(job)
+    redis.call('HDEL', key, 'dead', 'attempt', 'releases', 'finished_at', 'error', 'failure_class', 'waiting_since')
+    event(id, job.created_at, 'job.redriven', 'actorUserId', actor, 'reason', reason)
+    redis.call('HSET', key, 'entry', join(job.lane, '+w', id))
+    redis.call('XADD', Q .. 'audit', '*', 'control', 'dead_letter_redrive', 'action', 'redrive', 'actor', actor,
+      'reason', reason, 'target', id)
+    count('retries:redrive', 1)
+    notify('queued', { id })
+    word = 'OK'
+  end
+  words[at] = word
+end
+return { 'OK', words }

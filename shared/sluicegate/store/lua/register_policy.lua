@@ -1,0 +1,42 @@
+-- register_policy: make a worker policy known, and collect the ready lanes that it may read, in slices.
+-- From     (none)             To  (none)
+-- Args     policy             text     id of the policy
+--          text               text     its types, repositories, capabilities
+--          cursor             text     0 to begin, then what the last slice replied
+-- Replies  OK                 the next cursor; 0 when it is complete
+--          RATE_LIMITED       256 policies are in use
+-- Repeat   safe: a slice may be done again; a claim waits for the last one
+local function forget(other)
+  redis.call('HDEL', Q .. 'policies', other)
+  redis.call('ZREM', Q .. 'policies:used', other)
+  redis.call('DEL', Q .. 'ready:' .. other, Q .. 'bell:' .. other)
+end
+
+local known = redis.call('HGET', Q .. 'policies', policy)
+if known and string.sub(known, 1, 1) == '+' then
+  return { 'OK', '0' }
+end
+if not known and redis.call('HLEN', Q .. 'policies') >= 256 then
+  local idle = redis.call('ZRANGEBYSCORE', Q .. 'policies:used', '-inf', int(now - 60000), 'LIMIT', '0', '1')[1]
+  if not idle then
+    return { 'RATE_LIMITED' }
+  end
+  forget(idle)
+end
+
+-- From the first slice on, lanes that turn ready match this policy too; what lay ready before is collected here.
+redis.call('HSET', Q .. 'policies', policy, '~' .. text)
+redis.call('ZADD', Q .. 'policies:used', int(now), policy)
+local slice = redis.call('ZSCAN', Q .. 'ready', cursor, 'COUNT', '400')
+policy_texts = { policy, '~' .. text }
+local found = slice[2]
+for at = 1, #found, 2 do
+  local lane = string.sub(found[at], 1, -3)
+  if #readers(lane) > 0 then
+    redis.call('ZADD', Q .. 'ready:' .. policy, found[at + 1], found[at])
+  end
+end
+if slice[1] == '0' then
+  redis.call('HSET', Q .. 'policies', policy, '+' .. text)
+end
+return { 'OK', slice[1] }

@@ -1,0 +1,68 @@
+"""Which jobs changed: one reader of the notices per process, for any number of subscribers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from sluicegate import keys
+from sluicegate.store.connection import Store
+from sluicegate.store.feed import Entry, Feed
+
+SYSTEM = "system"
+"""Stands for the pause state among the ids of a subscription."""
+
+
+class Subscription:
+    """What changed since the last look, coalesced: never more than one entry per job."""
+
+    def __init__(self) -> None:
+        self._changed: set[str] = set()
+        self._rung = asyncio.Event()
+
+    def add(self, job_ids: list[str]) -> None:
+        self._changed.update(job_ids)
+        self._rung.set()
+
+    async def wait(self, timeout_seconds: float) -> set[str]:
+        """The ids that changed since the last call; waits for the first one; empty after the time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._rung.wait()
+        self._rung.clear()
+        changed, self._changed = self._changed, set()
+        return changed
+
+
+class Notices:
+    """Start one per process; the blocking reader starts with the first subscriber."""
+
+    def __init__(self, store: Store) -> None:
+        self._feed = Feed(store, keys.EVENTS, self._deliver)
+        self._by_job: dict[str | None, set[Subscription]] = {}
+
+    async def close(self) -> None:
+        await self._feed.stop()
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, job_id: str | None = None) -> AsyncIterator[Subscription]:
+        """From entry on, every change of the job (None: of every job and of the pause state) is seen."""
+        subscription = Subscription()
+        self._by_job.setdefault(job_id, set()).add(subscription)
+        try:
+            await self._feed.start()
+            yield subscription
+        finally:
+            self._by_job[job_id].discard(subscription)
+            if not self._by_job[job_id]:
+                del self._by_job[job_id]
+
+    def _deliver(self, entries: list[Entry]) -> None:
+        for _, fields in entries:
+            job_ids = fields["jobs"].split(",")
+            for subscription in self._by_job.get(None, ()):
+                subscription.add(job_ids)
+            for job_id in job_ids:
+                for subscription in self._by_job.get(job_id, ()):
+                    subscription.add([job_id])

@@ -1,0 +1,75 @@
+"""The switch that stops new work on all workers (P rows)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sluicegate import keys
+from sluicegate.errors import Conflict, StoreUninitialised
+from sluicegate.model import Counts, PauseMode, SystemState
+from sluicegate.store import figures, rendering
+from sluicegate.store.connection import Store
+
+
+async def read(store: Store) -> SystemState:
+    """The pause state. Raises StoreUninitialised when the record is missing: that is not "not paused"."""
+    flat = await store.command("HGETALL", keys.PAUSE)
+    if not flat:
+        raise StoreUninitialised("the store has no pause record; pause or resume to write one")
+    return rendering.system(flat)
+
+
+async def change(
+    store: Store,
+    *,
+    action: Literal["pause", "resume"],
+    mode: PauseMode | None = None,
+    reason: str | None = None,
+    actor: str,
+    force: bool = False,
+    expected_version: int | None = None,
+) -> SystemState:
+    """Pause or resume; the state as it is then. From the return on, no claim opens an attempt (P-1).
+
+    Raises Conflict: pause_unchanged, not_drained (with metrics), version_conflict (with system).
+    """
+    reply = await store.run(
+        "pause",
+        repeatable=expected_version is not None,
+        action=action,
+        mode=mode or "",
+        reason=reason or "",
+        actor=actor,
+        force=int(force),
+        expected_version=-1 if expected_version is None else expected_version,
+    )
+    match reply[0]:
+        case "UNCHANGED":
+            raise Conflict("nothing would change", code="pause_unchanged")
+        case "VERSION_CONFLICT":
+            state = rendering.system(reply[1]) if reply[1] else None
+            now = state.version if state else 0
+            raise Conflict(f"the pause state is at version {now}", code="version_conflict", version=now)
+        case "NOT_DRAINED":
+            counts = await _counts(store)
+            raise Conflict(
+                f"{counts.running + counts.stale_running} jobs still run; force the resume to go on",
+                code="not_drained",
+                metrics=metrics(counts),
+            )
+    return rendering.system(reply[0])
+
+
+def metrics(counts: Counts) -> dict[str, int | bool]:
+    """The counts as the pause calls report them (P-6)."""
+    return {
+        "queued": counts.queued,
+        "delayed": counts.delayed,
+        "running": counts.running,
+        "staleRunning": counts.stale_running,
+        "isDrained": counts.is_drained,
+    }
+
+
+async def _counts(store: Store) -> Counts:
+    return (await figures.read(store)).counts

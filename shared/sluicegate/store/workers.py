@@ -1,0 +1,63 @@
+"""Which workers are there: presence, renewed by the workers themselves, forgotten after a time."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct, json, structs
+
+from sluicegate import keys
+from sluicegate.store.connection import Store
+from sluicegate.times import to_rfc3339
+
+LIVE_SECONDS: Final = 30
+"""A worker is live when it was heard of within this time."""
+
+
+class Presence(Struct, rename="camel", kw_only=True):
+    worker_id: str
+    host: str
+    pid: int
+    version: str
+    transport: Literal["redis", "http"]
+    capabilities: list[str]
+    types: list[str] | None
+    slots: int
+    state: Literal["idle", "busy", "paused", "stopping"]
+    jobs: list[str]
+    last_seen: str = ""
+
+
+async def announce(store: Store, presence: Presence) -> None:
+    """Say that a worker is there and what it does. Repeat within LIVE_SECONDS."""
+    now = await store.now_ms()
+    await store.commands(
+        ("SET", keys.worker(presence.worker_id), json.encode(presence), "PX", LIVE_SECONDS * 2000),
+        ("ZADD", keys.WORKERS, now, presence.worker_id),
+    )
+
+
+async def depart(store: Store, worker_id: str) -> None:
+    """Say that a worker has ended in order."""
+    await store.commands(("DEL", keys.worker(worker_id)), ("ZREM", keys.WORKERS, worker_id))
+
+
+async def listing(store: Store) -> list[Presence]:
+    """The live workers, by id."""
+    oldest = await store.now_ms() - LIVE_SECONDS * 1000
+    flat = await store.command("ZRANGEBYSCORE", keys.WORKERS, oldest, "+inf", "WITHSCORES")
+    if not flat:
+        return []
+    texts = await store.command("MGET", *(keys.worker(worker_id) for worker_id in flat[::2]))
+    found = [
+        structs.replace(json.decode(text, type=Presence), last_seen=to_rfc3339(int(float(seen))))
+        for text, seen in zip(texts, flat[1::2], strict=True)
+        if text
+    ]
+    return sorted(found, key=lambda presence: presence.worker_id)
+
+
+async def forget_departed(store: Store) -> int:
+    """Drop workers not heard of for a while; how many."""
+    oldest = await store.now_ms() - LIVE_SECONDS * 2000
+    return int(await store.command("ZREMRANGEBYSCORE", keys.WORKERS, "-inf", f"({oldest}"))

@@ -1,0 +1,65 @@
+"""Bytes and text from outside become structs, or an error that names every wrong field.
+
+Paths are those of the JSON document: `leaseSeconds`, `payload.task.steps[0].id`; the document itself is "".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from sluicegate.errors import BadRequest, Invalid
+from sluicegate.operations.wrong_fields import Problem, find, located
+
+T = TypeVar("T")
+
+
+def decode(raw: bytes, kind: type[T]) -> T:
+    """Raises BadRequest when the bytes are not JSON, Invalid when they are not a `kind`."""
+    try:
+        decoded: T = _decoder(kind).decode(raw)  # type: ignore[arg-type]  # a class is hashable
+        return decoded
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        first = error
+    # The typed decoder stops at the first wrong field: even in a body that is no JSON further on.
+    try:
+        value = msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        # A number beyond every type: the typed decoder knew the field's name.
+        raise _invalid([located(first, "")]) from None
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    raise _invalid(find(value, kind, "") or [located(first, "")]) from None
+
+
+def convert(value: Any, kind: type[T]) -> T:
+    """The same for a value that was already decoded. Raises Invalid."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(find(value, kind, "") or [located(error, "")]) from None
+
+
+def convert_text(values: Mapping[str, str], kind: type[T]) -> T:
+    """The same for texts, such as query parameters: numbers and booleans are read from them."""
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid([located(error, "")]) from None
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _invalid(problems: list[Problem]) -> Invalid:
+    """Paths come from the document's root as `.a.b`."""
+    errors = [Problem(path=each["path"].removeprefix("."), message=each["message"]) for each in problems]
+    sentences = [f"{each['path']}: {each['message']}" if each["path"] else each["message"] for each in errors]
+    return Invalid("; ".join(sentences), errors=errors)

@@ -1,0 +1,304 @@
+"""What a handler is given: the job, its controls, and ways to report and to run commands."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from sluicegate.errors import Invalid, LeaseLost
+from sluicegate.model import EventLevel, Job, NewEvent
+from sluicegate.redact import Redactor
+from sluicegate.settings import WorkerSettings
+from sluicegate.store.claims import Lease
+from sluicegate.store.events import Append
+from sluicegate.store.shelves import Artifact, StepCheckpoint
+from sluicegate.worker.attempt import RunningAttempt
+from sluicegate.worker.controls import PauseState
+from sluicegate.worker.outbox import Outbox
+from sluicegate.worker.outcome import JobCancelled, JobFailed, JobReleased
+from sluicegate.worker.texts import storable
+from sluicegate.worker.transports import Transport
+from sluicegate.worker.workspaces import Workspaces
+
+if TYPE_CHECKING:
+    from sluicegate.worker.process.command import CommandResult
+
+Stream = Literal["stdout", "stderr", "pty"]
+EVENT_FRAME_BYTES = 1536
+"""What a log event takes beside its text: its first line once more, and its other fields."""
+
+
+class WorkerParts(msgspec.Struct, frozen=True):
+    """What all attempts of a worker share."""
+
+    settings: WorkerSettings
+    transport: Transport
+    outbox: Outbox
+    pause: PauseState
+    redactor: Redactor
+    workspaces: Workspaces
+
+
+class JobContext:
+    """A handler's view of its attempt.
+
+    `checkpoint` is where cancel, pause and shutdown are obeyed; `run` obeys them by itself. Both raise
+    JobCancelled, JobReleased or LeaseLost: let those through.
+    """
+
+    __slots__ = ("_attempt", "_job", "_parts", "_redactor", "_seq", "_workspace")
+
+    def __init__(self, attempt: RunningAttempt, parts: WorkerParts) -> None:
+        self._attempt = attempt
+        self._parts = parts
+        self._job: Job | None = None
+        self._redactor: Redactor | None = None
+        self._workspace: Path | None = None
+        self._seq = 0
+
+    @property
+    def job(self) -> Job:
+        """The job as it was claimed."""
+        if self._job is None:
+            self._job = self._attempt.claimed.job()
+        return self._job
+
+    @property
+    def worker_id(self) -> str:
+        return self._attempt.claimed.worker_id
+
+    @property
+    def lease_token(self) -> int:
+        return self._attempt.token
+
+    @property
+    def settings(self) -> WorkerSettings:
+        return self._parts.settings
+
+    @property
+    def redactor(self) -> Redactor:
+        """This attempt's own: secrets added to it are replaced in all it stores or sends from then on."""
+        if self._redactor is None:
+            self._redactor = self._parts.redactor.copy()
+        return self._redactor
+
+    @property
+    def workspace(self) -> Path:
+        """This attempt's own folder, made on first use, removed when the attempt has ended."""
+        if self._workspace is None:
+            self._workspace = self._parts.workspaces.make(self._attempt.job_id, self._attempt.token)
+        return self._workspace
+
+    @property
+    def used_workspace(self) -> Path | None:
+        return self._workspace
+
+    async def checkpoint(self, *, step_id: str | None = None) -> None:
+        """A safe point: obeys cancel and shutdown, waits here while the workers are quiesced (P-7, C-11)."""
+        self._obey()
+        if self._parts.pause.quiesced:
+            await self._wait_for_resume(step_id)
+
+    async def event(self, kind: str, message: str, *, level: EventLevel = "info", **payload: Any) -> None:
+        """Add to the job's history; `kind` and the rest become the payload. Secrets are replaced."""
+        await self._append(level, message, {"kind": kind, **payload})
+
+    async def log(
+        self,
+        text: str,
+        *,
+        stream: Stream = "stdout",
+        stage: str | None = None,
+        step_id: str | None = None,
+        step_index: int | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        """Report output as a log event (70-13): counted against the job's log limits."""
+        self._seq += 1
+        payload = {
+            "kind": "log", "stream": stream, "stage": stage, "stepId": step_id, "stepIndex": step_index,
+            "attempt": attempt, "text": text, "seq": self._seq,
+        }  # fmt: skip
+        first = text.strip().partition("\n")[0][:120] or "(blank)"
+        await self._append(
+            "info", first, {name: value for name, value in payload.items() if value is not None}
+        )
+
+    async def artifact(
+        self, name: str, content: bytes | Path, *, content_type: str = "application/octet-stream"
+    ) -> Artifact:
+        """Store a file with the job; the same name again replaces. Raises TooLarge, Invalid, LeaseLost."""
+        return await self._parts.transport.put_artifact(
+            self._attempt.job_id, self._attempt.token, name, content, content_type
+        )
+
+    async def artifacts(self) -> list[Artifact]:
+        return await self._parts.transport.artifacts(self._attempt.job_id)
+
+    async def fetch_artifact(self, artifact: Artifact, target: Path) -> None:
+        """Copy an artifact's content into a file."""
+        await self._parts.transport.get_artifact(artifact, target)
+
+    async def save_step(self, checkpoint: StepCheckpoint) -> None:
+        """Keep the result of a finished step with the job (H-7). Raises LeaseLost."""
+        await self._parts.transport.save_step(self._attempt.job_id, self._attempt.token, checkpoint)
+
+    async def steps(self) -> list[StepCheckpoint]:
+        """The finished steps of this job, from all its attempts, in order."""
+        return await self._parts.transport.steps(self._attempt.job_id)
+
+    async def start_commit(self, commit: str) -> str:
+        """Keep the commit that the task starts from; the first one stays, and is returned."""
+        return await self._parts.transport.state_fact(
+            self._attempt.job_id, self._attempt.token, "start_commit", commit
+        )
+
+    async def hold(self) -> None:
+        """Ask the queue now whether this attempt holds the job: the fence before a push. LeaseLost if not."""
+        lease_ms = int(self.settings.worker_lease_seconds * 1000)
+        renewal = await self._parts.transport.renew(
+            [Lease(self._attempt.job_id, self._attempt.token, lease_ms)]
+        )
+        answer = renewal.items[0]
+        if isinstance(answer, Exception):
+            self._attempt.interrupt("lost")
+            raise LeaseLost(f"this attempt no longer holds job {self._attempt.job_id}") from answer
+        if answer.cancel_requested_at_ms is not None:
+            self._attempt.interrupt("cancel", answer.cancel_requested_at_ms)
+        self._obey()
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        pty: bool = True,
+        timeout_seconds: float | None = None,
+        stage: str | None = None,
+        step_id: str | None = None,
+        step_index: int | None = None,
+        attempt: int | None = None,
+        log_path: Path | None = None,
+    ) -> CommandResult:
+        """Run a command to the end of its whole process tree; its output becomes log events, redacted.
+
+        env: the whole environment, else this process's own. Past timeout_seconds it is stopped: `timed_out`.
+        A cancel or a shutdown stops it and is raised. Raises CommandNotStarted.
+        """
+        from sluicegate.worker.command_log import CommandLog
+        from sluicegate.worker.process.command import Command, Grace
+
+        self._obey()
+
+        async def emit(text: str, stream: str) -> None:
+            await self.log(
+                text, stream=stream, stage=stage, step_id=step_id, step_index=step_index, attempt=attempt  # type: ignore[arg-type]
+            )  # fmt: skip
+
+        text_bytes = max(1, self.settings.max_event_bytes - EVENT_FRAME_BYTES)
+        output = CommandLog(self.redactor, emit, log_path, max_bytes=text_bytes)
+        try:
+            command = await Command.start(
+                argv,
+                cwd=cwd or self.workspace,
+                env=os.environ if env is None else env,
+                pty=pty,
+                on_output=output.take,
+                grace=Grace(
+                    sigint_seconds=self.settings.stop_sigint_grace_seconds,
+                    sigterm_seconds=self.settings.stop_sigterm_grace_seconds,
+                ),
+            )
+            result = await self._watched(command, timeout_seconds)
+        finally:
+            await output.close()
+        self._obey(result.receipt)
+        return msgspec.structs.replace(result, output=self.redactor.data(result.output))
+
+    async def _watched(self, command: Any, timeout_seconds: float | None) -> CommandResult:
+        """Wait for the command, and stop it when the attempt is asked to end."""
+        attempt = self._attempt
+        attempt.commands.add(command)
+        waiting = asyncio.ensure_future(command.wait(timeout_seconds))
+        interrupted = asyncio.ensure_future(attempt.interruption_event().wait())
+        try:
+            await asyncio.wait((waiting, interrupted), return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                if attempt.interruption == "lost":
+                    command.kill_now()
+                else:
+                    await command.stop(attempt.cancel_requested_ms)
+            result: CommandResult = await waiting
+        except asyncio.CancelledError:
+            command.kill_now()
+            attempt.end_receipt = (await asyncio.shield(waiting)).receipt
+            raise
+        else:
+            if attempt.interruption == "cancel":
+                attempt.end_receipt = result.receipt
+            return result
+        finally:
+            interrupted.cancel()
+            attempt.commands.discard(command)
+
+    def _obey(self, receipt: dict[str, Any] | None = None) -> None:
+        match self._attempt.interruption:
+            case None:
+                return
+            case "cancel":
+                raise JobCancelled(receipt or self._attempt.receipt())
+            case "release":
+                raise JobReleased
+            case "run_timeout":
+                raise JobFailed("ran longer than maxRunSeconds", retryable=False, failure_class="run_timeout")
+            case "lost":
+                raise LeaseLost(f"this attempt no longer holds job {self._attempt.job_id}")
+
+    async def _wait_for_resume(self, step_id: str | None) -> None:
+        attempt, pause = self._attempt, self._parts.pause
+        where: dict[str, Any] = {"stepId": step_id} if step_id else {}
+        await self.event("task.paused", "Paused at a checkpoint", reason="worker_pause", **where)
+        attempt.waiting_at_checkpoint = True
+        interrupted = asyncio.ensure_future(attempt.interruption_event().wait())
+        try:
+            while pause.quiesced and not attempt.interruption:
+                changed = asyncio.ensure_future(pause.change().wait())
+                try:
+                    await asyncio.wait((changed, interrupted), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    changed.cancel()
+        finally:
+            interrupted.cancel()
+            attempt.waiting_at_checkpoint = False
+        self._obey()
+        await self.event("task.resumed", "Resumed", reason="worker_pause", **where)
+
+    async def _append(self, level: EventLevel, message: str, payload: dict[str, Any]) -> None:
+        if self._attempt.interruption == "lost":
+            self._obey()
+        message = storable(self.redactor, message)
+        event = NewEvent(level=level, message=message, payload=_clean(self.redactor, payload))
+        if len(msgspec.json.encode(event)) > self.settings.max_event_bytes:
+            raise Invalid.field("payload", f"an event is at most {self.settings.max_event_bytes} bytes")
+        await self._parts.outbox.add_event(Append(self._attempt.job_id, self._attempt.token, event))
+
+
+def _clean(redactor: Redactor, value: Any) -> Any:
+    """The value with secrets replaced in each of its texts, so that a match never crosses two of them."""
+    if isinstance(value, str):
+        return storable(redactor, value)
+    if isinstance(value, dict):
+        return {storable(redactor, str(name)): _clean(redactor, each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(redactor, each) for each in value]
+    return value
+
+
+Handler = Callable[[JobContext], Awaitable[str | None]]
+"""Runs a job; the returned text is its result summary."""

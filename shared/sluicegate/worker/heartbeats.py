@@ -1,0 +1,108 @@
+"""Heartbeats: a thread with its own loop and connection, so that a busy handler never costs a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from sluicegate.errors import RequestError, SluicegateError
+from sluicegate.log import log
+from sluicegate.metrics import WorkerMetrics
+from sluicegate.model import SystemState
+from sluicegate.store.claims import Lease, Wishes
+from sluicegate.store.workers import LIVE_SECONDS, Presence
+from sluicegate.worker.transports import Transport
+
+Beat = tuple[Lease, Wishes | RequestError]
+
+
+class Heartbeats:
+    """Renews all leases of the worker in one call, and its presence; what it learns goes to `deliver`.
+
+    leases and presence are called in the thread, and must not touch the loop; deliver is called in the loop.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        interval_seconds: float,
+        leases: Callable[[], list[Lease]],
+        presence: Callable[[], Presence],
+        deliver: Callable[[Sequence[Beat], SystemState], None],
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._transport = transport
+        self._interval = interval_seconds
+        self._leases = leases
+        self._presence = presence
+        self._deliver = deliver
+        self._metrics = metrics
+        self._stopping = threading.Event()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._main, name="heartbeats", daemon=True)
+        self._wake: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End the thread; returns when it has ended. May come before start."""
+        self._stopping.set()
+        self._wake()
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
+
+    def _main(self) -> None:
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        woken = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._wake = lambda: _quietly(loop, woken.set)
+        opened = False
+        announced = 0.0
+        planned = time.monotonic()
+        while not self._stopping.is_set():
+            try:
+                if not opened:
+                    await self._transport.open()
+                    opened = True
+                await self._beat()
+                if time.monotonic() - announced >= LIVE_SECONDS / 3:
+                    await self._transport.announce(self._presence())
+                    announced = time.monotonic()
+                wait = min(self._interval, LIVE_SECONDS / 3)
+            except SluicegateError as error:
+                log.warning("worker.heartbeat.failed", code=error.code, detail=error.detail)
+                wait = min(1.0, self._interval)
+            except Exception as error:  # noqa: BLE001 - without its heartbeats a worker loses every job
+                log.error("worker.heartbeat.raised", error=error)
+                wait = min(1.0, self._interval)
+            self._metrics.heartbeat_lateness_seconds.observe(max(0.0, time.monotonic() - planned))
+            planned = time.monotonic() + wait
+            try:
+                async with asyncio.timeout(wait):
+                    await woken.wait()
+            except TimeoutError:
+                continue
+        if opened:
+            await self._transport.close()
+
+    async def _beat(self) -> None:
+        leases = self._leases()
+        if not leases:
+            return
+        renewal = await self._transport.renew(leases)
+        beats = list(zip(leases, renewal.items, strict=True))
+        _quietly(self._loop, lambda: self._deliver(beats, renewal.system))
+
+
+def _quietly(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Hand a call to a loop that may have ended meanwhile."""
+    try:
+        loop.call_soon_threadsafe(call)
+    except RuntimeError:
+        return

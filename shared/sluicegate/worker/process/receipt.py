@@ -1,0 +1,44 @@
+"""The receipt of a stop: what was asked, which signals went out, and when nothing was left (C-12)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from sluicegate.times import to_rfc3339
+
+
+class Signalled(Struct, frozen=True, kw_only=True):
+    """One signal of the ladder. processes: how many it was delivered to. at_ms: when the first got it."""
+
+    signal: str
+    processes: int
+    at_ms: int
+
+
+class StopRequest(Struct, frozen=True, kw_only=True):
+    """requested_at_ms: the store's time of the request. delivered_at_ms: when it reached the command."""
+
+    requested_at_ms: int
+    delivered_at_ms: int
+
+
+def receipt(
+    request: StopRequest, signals: Sequence[Signalled], *, empty_at_ms: int | None, survivors: Sequence[int]
+) -> dict[str, Any]:
+    """As it stands in `payload.receipt` of `job.cancelled`.
+
+    empty_at_ms: None with survivors only. No signals: everything had ended by itself before the first one.
+    """
+    return {
+        "requestedAt": to_rfc3339(request.requested_at_ms),
+        "deliveredAt": to_rfc3339(request.delivered_at_ms),
+        "signals": [
+            {"signal": each.signal, "at": to_rfc3339(each.at_ms), "processes": each.processes}
+            for each in signals
+        ],
+        "groupEmptyAt": None if empty_at_ms is None else to_rfc3339(empty_at_ms),
+        "survivors": list(survivors),
+    }

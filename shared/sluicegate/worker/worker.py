@@ -1,0 +1,331 @@
+"""The worker: claims jobs, runs their handlers, reports how they ended; stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Self
+
+from prometheus_client import CollectorRegistry
+
+import sluicegate
+from sluicegate import log as logs
+from sluicegate.errors import ConfigurationError, RequestError, SluicegateError
+from sluicegate.metrics import WorkerMetrics
+from sluicegate.model import Policy, SystemState
+from sluicegate.redact import Redactor
+from sluicegate.settings import WorkerSettings, load
+from sluicegate.store.claims import Attempt, Lease
+from sluicegate.store.control_feed import Control
+from sluicegate.store.endings import Ending
+from sluicegate.store.workers import Presence
+from sluicegate.worker.attempt import Interruption, RunningAttempt
+from sluicegate.worker.claim_loop import ClaimLoop
+from sluicegate.worker.context import Handler, JobContext, WorkerParts
+from sluicegate.worker.controls import PauseState
+from sluicegate.worker.heartbeats import Beat, Heartbeats
+from sluicegate.worker.measures import Measures
+from sluicegate.worker.outbox import Outbox
+from sluicegate.worker.run_attempt import run_attempt
+from sluicegate.worker.transports import Transport
+from sluicegate.worker.workspaces import Workspaces
+
+log: Final = logs.get("sluicegate.worker")
+OWN_END_SECONDS: Final = 2.0
+"""Beyond the grace of its signals, an interrupted handler has this long before its task is cancelled; it is
+cancelled again this often, since a handler may swallow one."""
+DRAIN_LOOK_SECONDS: Final = 0.5
+
+
+class Worker:
+    """Runs handlers for jobs of their types.
+
+    worker = Worker.from_redis("redis://127.0.0.1:6379/0", concurrency=4)
+
+    @worker.handler("greet")
+    async def greet(ctx: JobContext) -> str: ...
+
+    asyncio.run(worker.run())
+    """
+
+    def __init__(self, settings: WorkerSettings, transport: Transport) -> None:
+        self.settings = settings
+        self.metrics_registry = CollectorRegistry()
+        self._transport = transport
+        self._handlers: dict[str, Handler] = {}
+        self._running: dict[str, RunningAttempt] = {}
+        self._displaced: set[RunningAttempt] = set()
+        self._metrics = WorkerMetrics(self.metrics_registry)
+        self._measures = Measures(self._metrics)
+        self._stop_requests = 0
+        self._stop_requested = asyncio.Event()
+        self._stop_now = asyncio.Event()
+
+    @classmethod
+    def from_redis(
+        cls,
+        url: str | None = None,
+        *,
+        concurrency: int | None = None,
+        capabilities: Sequence[str] | None = None,
+        settings: WorkerSettings | None = None,
+    ) -> Self:
+        """A worker on the trusted transport; what is not given comes from the environment (SLUICEGATE_*)."""
+        from sluicegate.worker.transports.redis import RedisTransport
+
+        flags = {"redis_url": url, "worker_concurrency": concurrency}
+        if capabilities is not None:
+            flags["worker_capabilities"] = tuple(capabilities)  # type: ignore[assignment]
+        chosen = settings or load(WorkerSettings, flags=flags)
+        return cls(chosen, RedisTransport(chosen))
+
+    def handler(self, job_type: str) -> Callable[[Handler], Handler]:
+        """Register the handler of a job type."""
+
+        def register(handle: Handler) -> Handler:
+            if job_type in self._handlers:
+                raise ConfigurationError(f"there is a handler for {job_type!r} already")
+            self._handlers[job_type] = handle
+            return handle
+
+        return register
+
+    def stop(self) -> None:
+        """Stop in order: no new claims, running jobs go on until the deadline, then they are released (Q-14).
+
+        A second call releases them at once (70-41).
+        """
+        self._stop_requests += 1
+        self._stop_requested.set()
+        if self._stop_requests > 1:
+            self._stop_now.set()
+        log.info("worker.stopping", running=len(self._running), at_once=self._stop_now.is_set())
+
+    async def run(self, *, handle_signals: bool = True) -> None:
+        """Work until stopped. Raises StoreUnavailable or ConfigurationError when it cannot start.
+
+        Cancelled, it releases its jobs as after a second `stop`.
+        """
+        if not self._handlers:
+            raise ConfigurationError("this worker has no handlers: register at least one")
+        policy = self._policy()
+        with self._signals(handle_signals):
+            await self._transport.open()
+            try:
+                workspaces = Workspaces(self.settings.workspaces)
+                try:
+                    await self._work(policy, workspaces)
+                finally:
+                    workspaces.close()
+            finally:
+                await self._transport.close()
+        log.info("worker.stopped", worker=self.settings.identity)
+
+    async def _work(self, policy: Policy, workspaces: Workspaces) -> None:
+        """From the first claim until every attempt has ended and its ending is written."""
+        self._pause = pause = PauseState()
+        self._outbox = outbox = Outbox(self._transport, self._refused)
+        redactor = Redactor.from_environment(self.settings.secret_env)
+        self._parts = WorkerParts(self.settings, self._transport, outbox, pause, redactor, workspaces)
+        heartbeats = Heartbeats(
+            self._transport.sibling(),
+            interval_seconds=self.settings.heartbeat_seconds,
+            leases=self._leases,
+            presence=self._presence,
+            deliver=self._hear_beats,
+            metrics=self._metrics,
+        )
+        self._claims = ClaimLoop(
+            self._transport,
+            self.settings,
+            policy,
+            pause,
+            free_slots=lambda: self.settings.worker_concurrency - len(self._running) - len(self._displaced),
+            start=self._start,
+            measure=self._measures.claimed,
+        )
+        try:
+            await self._transport.watch(self._hear_control)
+            outbox.start()
+            heartbeats.start()
+            log.info("worker.started", worker=self.settings.identity, slots=self.settings.worker_concurrency)
+            await self._claims.run_until(self._stop_requested)
+        except BaseException:
+            self._stop_now.set()  # a defect, or cancelled: nobody waits for a deadline
+            raise
+        finally:
+            await self._drain()
+            await outbox.stop(self.settings.redis_timeout_ms / 1000)
+            await heartbeats.stop()  # the leases of what the outbox held went on until here
+            with contextlib.suppress(SluicegateError):
+                await self._transport.depart()
+
+    def _policy(self) -> Policy:
+        types = self.settings.worker_types
+        if types is not None and (missing := sorted(set(types) - set(self._handlers))):
+            raise ConfigurationError(
+                f"no handler for the types {', '.join(missing)} of SLUICEGATE_WORKER_TYPES"
+            )
+        return Policy(
+            types=tuple(sorted(types if types is not None else self._handlers)),
+            repositories=self.settings.worker_repositories,
+            capabilities=self.settings.worker_capabilities,
+        )
+
+    def _start(self, claimed: Attempt) -> None:
+        attempt = RunningAttempt(claimed)
+        if (earlier := self._running.get(claimed.job_id)) is not None:
+            # Its lease ran out while this process stood still, and the job has come back to us.
+            self._displaced.add(earlier)
+            self._interrupt(earlier, "lost")
+        self._running[claimed.job_id] = attempt
+        attempt.task = asyncio.create_task(self._attempt(attempt))
+
+    async def _attempt(self, attempt: RunningAttempt) -> None:
+        """One attempt from claim to ending; never raises."""
+        context = JobContext(attempt, self._parts)
+        loop = asyncio.get_running_loop()
+        began, timer = loop.time(), None
+        if limit := attempt.claimed.max_run_seconds:
+            timer = loop.call_later(limit, self._interrupt, attempt, "run_timeout")
+        try:
+            ending = await run_attempt(attempt, self._handlers[attempt.claimed.type], context)
+            if ending is not None:
+                self._outbox.add_ending(ending)
+                self._measures.ended(attempt, ending, loop.time() - began)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._displaced.discard(attempt)
+            if self._running.get(attempt.job_id) is attempt:
+                del self._running[attempt.job_id]
+            self._claims.slot_freed()
+            if context.used_workspace is not None:
+                self._parts.workspaces.remove(context.used_workspace)
+
+    def _interrupt(self, attempt: RunningAttempt, why: Interruption, requested_ms: int | None = None) -> None:
+        """Ask an attempt to end; a handler that does not look is ended from outside after the grace."""
+        if not attempt.interrupt(why, requested_ms) or attempt.task is None:
+            return
+        if why == "cancel":
+            self._measures.cancel_heard(attempt)
+        grace = 0.0
+        if why != "lost":
+            grace = self.settings.stop_sigint_grace_seconds + self.settings.stop_sigterm_grace_seconds
+            grace += OWN_END_SECONDS
+        asyncio.get_running_loop().call_later(grace, self._end, attempt)
+
+    def _end(self, attempt: RunningAttempt) -> None:
+        """End the handler from outside, and again until it has ended."""
+        if attempt.task is not None and not attempt.task.done():
+            attempt.task.cancel()
+            asyncio.get_running_loop().call_later(OWN_END_SECONDS, self._end, attempt)
+
+    async def _drain(self) -> None:
+        """Let jobs run to the deadline, then release the rest; quiesced ones at once; all if asked twice."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.worker_shutdown_seconds
+        asked_twice = asyncio.ensure_future(self._stop_now.wait())
+        try:
+            while attempts := [*self._running.values(), *self._displaced]:
+                left = deadline - loop.time()
+                for attempt in attempts:
+                    if self._stop_now.is_set():
+                        self._end_now(attempt)
+                    elif left <= 0 or attempt.waiting_at_checkpoint:
+                        self._interrupt(attempt, "release")
+                ending: set[asyncio.Future[Any]] = {attempt.task for attempt in attempts if attempt.task}
+                if not self._stop_now.is_set():
+                    ending.add(asked_twice)
+                await asyncio.wait(
+                    ending,
+                    timeout=min(left, DRAIN_LOOK_SECONDS) if left > 0 else DRAIN_LOOK_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+        finally:
+            asked_twice.cancel()
+
+    def _end_now(self, attempt: RunningAttempt) -> None:
+        """Without grace: the operator asked twice. The job is released all the same."""
+        attempt.interrupt("release")
+        for command in attempt.commands:
+            command.kill_now()
+        if attempt.task is not None:
+            attempt.task.cancel()
+
+    @contextlib.contextmanager
+    def _signals(self, wanted: bool) -> Any:
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT) if wanted else ()
+        for number in numbers:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def _leases(self) -> list[Lease]:
+        """Called in the heartbeat thread: what runs, and what has ended but could not be written yet."""
+        lease_ms = int(self.settings.worker_lease_seconds * 1000)
+        running = [
+            Lease(attempt.job_id, attempt.token, lease_ms)
+            for attempt in list(self._running.values())
+            if attempt.interruption != "lost"
+        ]
+        return running + [Lease(job_id, token, lease_ms) for job_id, token in self._outbox.unwritten()]
+
+    def _presence(self) -> Presence:
+        """Called in the heartbeat thread."""
+        jobs = list(self._running)
+        self._metrics.slots.labels("busy").set(len(jobs))
+        self._metrics.slots.labels("free").set(max(0, self.settings.worker_concurrency - len(jobs)))
+        return Presence(
+            worker_id=self.settings.identity,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=sluicegate.__version__,
+            transport=self._transport.name,
+            capabilities=list(self.settings.worker_capabilities),
+            types=sorted(self._handlers),
+            slots=self.settings.worker_concurrency,
+            state=self._state(bool(jobs)),
+            jobs=jobs[:100],
+        )
+
+    def _state(self, busy: bool) -> Any:
+        if self._stop_requests:
+            return "stopping"
+        if self._pause.state.workers_paused:
+            return "paused"
+        return "busy" if busy else "idle"
+
+    def _hear_beats(self, beats: Sequence[Beat], system: SystemState) -> None:
+        self._pause.observe(system)
+        for lease, answer in beats:
+            attempt = self._running.get(lease.job_id)
+            if attempt is None or attempt.token != lease.token:
+                continue
+            if isinstance(answer, RequestError):
+                if attempt.interruption == "run_timeout":
+                    continue  # past its time limit a lease is not renewed (70-52); its ending is on the way
+                log.warning("worker.lease.lost", job_id=lease.job_id, code=answer.code)
+                self._interrupt(attempt, "lost")
+            elif answer.cancel_requested_at_ms is not None:
+                self._interrupt(attempt, "cancel", answer.cancel_requested_at_ms)
+
+    def _hear_control(self, control: Control) -> None:
+        if control.system is not None:
+            self._pause.observe(control.system)
+            self._claims.look()
+            return
+        attempt = self._running.get(control.job_id or "")
+        if control.kind == "cancel" and attempt is not None and attempt.token == control.token:
+            self._interrupt(attempt, "cancel", control.at_ms)
+
+    def _refused(self, ending: Ending, error: RequestError) -> None:
+        log.warning("worker.ending.refused", job_id=ending.job_id, code=error.code)

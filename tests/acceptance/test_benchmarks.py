@@ -1,0 +1,87 @@
+"""The benchmarks run and say what they measured; how fast anything was is no matter here."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.wait import until_sync
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "benchmarks"]
+QUICK = [*COMMAND, "--quick", "--runs", "1"]
+
+
+def measure(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+
+
+@pytest.mark.slow
+def test_a_quick_run_writes_what_it_measured(tmp_path: Path) -> None:
+    subjects = ["ceiling", "enqueue", "drain", "pickup"]
+    only = [word for name in subjects for word in ("--only", name)]
+    ended = measure("--quick", "--runs", "1", "--json", str(tmp_path / "figures.json"), *only)
+    assert ended.returncode == 0, ended.stderr
+    written: dict[str, Any] = json.loads((tmp_path / "figures.json").read_text())
+    assert (written["runs"], written["quick"]) == (1, True)
+    assert set(written["machine"]) >= {"processor", "cores", "python", "server", "sluicegate", "load"}
+    assert [each["name"] for each in written["subjects"]] == subjects
+    for subject in written["subjects"]:
+        assert subject["failure"] is None
+        assert subject["figures"], subject["name"]
+        for figure in subject["figures"]:
+            assert figure["value"] > 0, figure
+            assert len(figure["runs"]) == 1
+            assert figure["name"] in ended.stdout
+            if figure["ceiling"] is not None:
+                assert figure["ratio"] == pytest.approx(figure["value"] / figure["ceiling"]["value"])
+    assert {figure["name"]: figure["target"] for figure in written["subjects"][2]["figures"]} == {
+        "drain by one worker, 200 slots": 20_000
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """While commands of jobs run under the measured worker."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [*QUICK, "--only", "cancel"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    ) as run:
+        try:
+            process = psutil.Process(run.pid)
+            until_sync(lambda: list(tmp_path.glob("sluicegate-bench-*/trap-*.waits")), "a command runs", 60)
+            started = process.children(recursive=True)
+            assert len(started) >= 4  # the store, queue_api, the worker, the command's guards and itself
+        finally:
+            run.send_signal(number)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130, errors
+    _, alive = psutil.wait_procs(started, timeout=5)
+    assert alive == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_subjects_are_listed() -> None:
+    ended = measure("--list")
+    assert ended.returncode == 0
+    assert [line.split()[0] for line in ended.stdout.splitlines()] == [
+        "ceiling", "enqueue", "drain", "pickup", "pickup-200", "delayed", "cancel", "pause", "idle", "memory",
+        "claim-cost",
+    ]  # fmt: skip
+
+
+def test_an_unknown_subject_is_refused_by_name() -> None:
+    ended = measure("--only", "speed")
+    assert ended.returncode == 2
+    assert "no subject speed; there are ceiling, enqueue" in ended.stderr

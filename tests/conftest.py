@@ -1,0 +1,120 @@
+"""Fixtures that every test may use, and the checks that follow every test."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from sluicegate import keys
+from sluicegate.settings import PREFIX, Settings
+from sluicegate.store.connection import Store
+from tests.support import leftovers, store_server, tools
+from tests.support.fake_redis import fake_redis
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        tools.require(*mark.args)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_environment(_named_store: str | None) -> Iterator[None]:
+    """Settings of whoever runs the tests do not reach them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [each for each in os.environ if each.startswith(PREFIX)]:
+            if not name.startswith(f"{PREFIX}TEST_"):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def _named_store() -> str | None:
+    return store_server.named_by_environment()
+
+
+@pytest.fixture(scope="session")
+def valkey_url(_named_store: str | None) -> Iterator[str]:
+    """A real Valkey, started once; or the server that the environment names."""
+    if _named_store:
+        yield _named_store
+        return
+    yield from _for_the_session(store_server.valkey)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Debian's Redis, started once."""
+    yield from _for_the_session(store_server.debian_redis)
+
+
+def _for_the_session(server: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
+    before = leftovers.children()
+    with server() as url:
+        leftovers.LASTING.update(leftovers.children() - before)
+        yield url
+
+
+@pytest.fixture
+def store_kind() -> str:
+    """`valkey`; tests/transitions runs each case on `fakeredis`, `valkey` and `redis`."""
+    return "valkey"
+
+
+@pytest.fixture
+def store_url(store_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty store. What a test leaves in it has an expiry or is on the permanent list."""
+    if store_kind == "fakeredis":
+        with fake_redis() as url:
+            yield url
+        return
+    url = request.getfixturevalue(f"{store_kind}_url")
+    store_server.flush(url)
+    yield url
+    left = leftovers.keys_left(url, [leftovers.pattern(each) for each in keys.PERMANENT])
+    assert not left, f"keys without an expiry that are not on the permanent list: {left}"
+
+
+@pytest.fixture
+def settings(store_url: str, tmp_path: Path) -> Settings:
+    """Settings on an empty store, with backoffs that a test can wait for."""
+    return Settings(
+        redis_url=store_url,
+        data_dir=tmp_path / "data",
+        retry_backoff_base_seconds=0.05,
+        retry_backoff_factor=2.0,
+        retry_backoff_cap_seconds=0.2,
+        retry_backoff_jitter=0.0,
+    )
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    """An open store, initialised and empty."""
+    opened = await Store.open(settings)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No asyncio task and no child process outlives its test."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("_no_task_left")
+    before = leftovers.started()
+    yield
+    left = leftovers.processes_left(before)
+    assert not left, f"child processes left behind: {left}"
+
+
+@pytest.fixture
+async def _no_task_left() -> AsyncIterator[None]:
+    yield
+    left = await leftovers.tasks_left()
+    assert not left, f"asyncio tasks left behind: {left}"

@@ -1,0 +1,33 @@
+"""The control service on a real store, spoken to over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from aiohttp import ClientSession, ClientTimeout
+
+from services.control.app import build
+from sluicegate.http import serving
+from sluicegate.settings import ControlSettings, Settings
+from sluicegate.store.connection import Store
+
+
+@pytest.fixture
+def control_settings(settings: Settings) -> ControlSettings:
+    """The store's settings, with keepalives that a test can wait for."""
+    return ControlSettings(**msgspec.structs.asdict(settings), sse_keepalive_seconds=0.1)
+
+
+@pytest.fixture
+async def control_url(control_settings: ControlSettings, store: Store) -> AsyncIterator[str]:
+    async with serving(build(control_settings, store), "127.0.0.1", 0) as (host, port):
+        yield f"http://{host}:{port}"
+
+
+@pytest.fixture
+async def control(control_url: str) -> AsyncIterator[ClientSession]:
+    """A client of the control service: `control.get("/api/...")`."""
+    async with ClientSession(control_url, timeout=ClientTimeout(total=10)) as session:
+        yield session

@@ -1,0 +1,239 @@
+"""The worker on a real store, in this process: what it hears, and how it ends when something is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from sluicegate.errors import ConfigurationError, StoreUnavailable
+from sluicegate.settings import Settings, WorkerSettings
+from sluicegate.store import Store, cancellation, events, jobs, pause, sweeping, workers
+from sluicegate.store.control_feed import Control
+from sluicegate.worker import Worker
+from sluicegate.worker.context import JobContext
+from sluicegate.worker.transports.redis import RedisTransport
+from tests.support.contents import kinds
+from tests.support.job_builder import JobBuilder, Made
+from tests.support.wait import until
+
+SHORT = {"stop_sigint_grace_seconds": 0.05, "stop_sigterm_grace_seconds": 0.05}
+
+
+class Deaf(RedisTransport):
+    """Hears no push: neither a cancel nor a resume."""
+
+    async def watch(self, deliver: Callable[[Control], None]) -> None: ...
+
+
+class Unwatchable(RedisTransport):
+    async def watch(self, deliver: Callable[[Control], None]) -> None:
+        raise StoreUnavailable("the store went away just now")
+
+
+def made(settings: Settings, transport: type[RedisTransport] = RedisTransport, **changes: Any) -> Worker:
+    """A worker with one type: it looks at its controls for ever."""
+    chosen = WorkerSettings(
+        **msgspec.structs.asdict(settings),
+        **{
+            "worker_id": "worker-1",
+            "worker_concurrency": 1,
+            "worker_shutdown_seconds": 0.0,
+            **SHORT,
+            **changes,
+        },
+    )
+    worker = Worker(chosen, transport(chosen))
+
+    @worker.handler("work")
+    async def work(ctx: JobContext) -> None:
+        await ctx.event("work.began", "Began")
+        while True:
+            await ctx.checkpoint()
+            await asyncio.sleep(0.005)
+
+    return worker
+
+
+@asynccontextmanager
+async def working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
+    running = asyncio.create_task(worker.run(handle_signals=False))
+    try:
+        yield running
+    finally:
+        worker.stop()
+        await asyncio.wait([running], timeout=20)
+
+
+async def begun(store: Store) -> str:
+    """The id of a job, once the handler is at work."""
+    job_id = (await JobBuilder(store).waiting()).job_id
+    await until(lambda: _told(store, job_id, "work.began"), "the handler is at work")
+    return job_id
+
+
+async def _told(store: Store, job_id: str, kind: str) -> dict[str, Any] | None:
+    found = await events.page(store, job_id, limit=500)
+    return next((e.payload for e in found if e.payload and e.payload["kind"] == kind), None)
+
+
+async def _has_status(store: Store, job_id: str, status: str) -> bool:
+    return (await jobs.get(store, job_id)).status == status
+
+
+async def test_a_cancel_is_heard_by_push(store: Store, settings: Settings) -> None:
+    """C-10: long before the heartbeat, which comes every 10 s here."""
+    worker = made(settings)
+    async with working(worker):
+        job_id = await begun(store)
+        await cancellation.cancel(store, job_id, actor="someone", reason="enough")
+        await until(lambda: _has_status(store, job_id, "cancelled"), "it is cancelled", timeout=2)
+    counted = worker.metrics_registry.get_sample_value
+    assert counted("sluicegate_cancel_latency_seconds_count") == 1
+    assert counted("sluicegate_job_run_seconds_count", {"status": "cancelled"}) == 1
+    assert counted("sluicegate_claims_total", {"result": "jobs"}) == 1
+    assert (await _told(store, job_id, "job.cancelled") or {})["receipt"]["survivors"] == []
+
+
+async def test_a_cancel_is_heard_by_the_heartbeat_when_no_push_comes(
+    store: Store, settings: Settings
+) -> None:
+    """C-10."""
+    async with working(made(settings, Deaf, worker_heartbeat_seconds=0.1)):
+        job_id = await begun(store)
+        await cancellation.cancel(store, job_id, actor="someone", reason="enough")
+        await until(lambda: _has_status(store, job_id, "cancelled"), "it is cancelled", timeout=3)
+
+
+@pytest.mark.parametrize("transport", [RedisTransport, Deaf], ids=["push", "heartbeat"])
+async def test_quiesce_reaches_a_worker_whose_slots_are_all_busy(
+    store: Store, settings: Settings, transport: type[RedisTransport]
+) -> None:
+    """P-7: such a worker claims nothing, so no claim's reply tells it. It waits, and goes on after resume."""
+    async with working(made(settings, transport, worker_heartbeat_seconds=0.1)):
+        job_id = await begun(store)
+        await pause.change(store, action="pause", mode="quiesce", reason="disk", actor="someone")
+        told = await until(lambda: _told(store, job_id, "task.paused"), "it waits at its checkpoint", 3)
+        assert told == {"kind": "task.paused", "reason": "worker_pause"}
+        await pause.change(store, action="resume", actor="someone", force=True)
+        await until(lambda: _told(store, job_id, "task.resumed"), "it goes on", timeout=3)
+    assert (await kinds(store, job_id)).count("job.claimed") == 1
+
+
+async def test_draining_lets_running_jobs_run(store: Store, settings: Settings) -> None:
+    """P-9."""
+    async with working(made(settings)):
+        job_id = await begun(store)
+        await pause.change(store, action="pause", mode="drain", reason="upgrade", actor="someone")
+        behind = (await JobBuilder(store).waiting()).job_id
+        await cancellation.cancel(store, job_id, actor="someone")  # frees the slot
+        await until(lambda: _has_status(store, job_id, "cancelled"), "the slot is free")
+        assert not await _told(store, job_id, "task.paused")
+        await pause.change(store, action="resume", actor="someone")
+        await until(lambda: _has_status(store, behind, "running"), "it claims after the resume", timeout=2)
+
+
+async def test_a_cancel_ends_the_wait_at_a_checkpoint(store: Store, settings: Settings) -> None:
+    async with working(made(settings)):
+        job_id = await begun(store)
+        await pause.change(store, action="pause", mode="quiesce", reason="disk", actor="someone")
+        await until(lambda: _told(store, job_id, "task.paused"), "it waits at its checkpoint")
+        await cancellation.cancel(store, job_id, actor="someone")
+        await until(lambda: _has_status(store, job_id, "cancelled"), "it is cancelled", timeout=2)
+
+
+async def test_a_lease_that_is_anothers_ends_the_attempt_silently(store: Store, settings: Settings) -> None:
+    """Invariant 4: nothing is written under the old token, and the slot is free again."""
+    async with working(made(settings, worker_heartbeat_seconds=0.1)):
+        job_id = await begun(store)
+        # As the sweeper does when the lease has run out; then another worker claims, and goes on.
+        await store.command("HSET", f"{{sg:0}}:job:{job_id}", "token", "7", "owner", "worker-2")
+        behind = (await JobBuilder(store).waiting()).job_id
+        await until(lambda: _has_status(store, behind, "running"), "its slot is free", timeout=5)
+    job = await jobs.get(store, job_id)
+    assert (job.status, job.claimed_by) == ("running", "worker-2")
+    assert "job.released" not in await kinds(store, job_id)
+
+
+async def test_a_job_that_comes_back_to_its_worker_runs_once_at_a_time(
+    store: Store, settings: Settings
+) -> None:
+    """A worker that stood still beyond its lease may be the next to claim the job. Its earlier attempt was
+    then in nobody's books: no heartbeat told of its loss, and it went on beside the new one."""
+    make = JobBuilder(store)
+    at_work: list[int] = []
+    worker = made(settings, worker_concurrency=2)  # the next heartbeat is 10 s away
+
+    @worker.handler("lasting")
+    async def lasting(ctx: JobContext) -> None:
+        at_work.append(ctx.lease_token)
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            at_work.remove(ctx.lease_token)
+
+    async with working(worker):
+        job_id = (await make.waiting(type="lasting")).job_id
+        await until(lambda: at_work == [1], "the first attempt is at work")
+        await make.lease_over(Made(job_id, 1, "worker-1"))
+        assert await sweeping.expire_leases(store) == 1
+        await until(lambda: at_work == [2], "only the second one is at work", timeout=5)
+    job = await jobs.get(store, job_id)
+    assert (job.status, job.attempt, job.releases) == ("queued", 2, 1)
+
+
+async def test_a_cancelled_worker_releases_its_jobs(store: Store, settings: Settings) -> None:
+    """A program that ends its worker's task: attempts went on running, unknown to anybody."""
+    worker = made(settings, worker_shutdown_seconds=3600.0)
+    running = asyncio.create_task(worker.run(handle_signals=False))
+    job_id = await begun(store)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    job = await jobs.get(store, job_id)
+    assert (job.status, job.attempt, job.releases) == ("queued", 1, 1)
+    assert await workers.listing(store) == []
+
+
+async def test_a_worker_that_cannot_start_says_why_and_leaves_nothing(
+    store: Store, settings: Settings
+) -> None:
+    with pytest.raises(StoreUnavailable, match="just now"):
+        await made(settings, Unwatchable).run(handle_signals=False)
+    assert not [each for each in threading.enumerate() if each.name == "heartbeats"]
+    assert list((settings.data_dir / "workspaces").glob("worker-*")) == []
+
+
+async def test_types_without_a_handler_are_refused_before_anything_is_opened(settings: Settings) -> None:
+    worker = made(settings, worker_types=("work", "greet"))
+    with pytest.raises(ConfigurationError, match="greet"):
+        await worker.run(handle_signals=False)
+
+
+async def test_a_worker_can_be_stopped_before_it_runs(store: Store, settings: Settings) -> None:
+    waiting = await JobBuilder(store).waiting()
+    worker = made(settings)
+    worker.stop()
+    await asyncio.wait_for(worker.run(handle_signals=False), 5)
+    assert await kinds(store, waiting.job_id) == []
+
+
+async def test_a_job_gets_its_workspace_and_loses_it(store: Store, settings: Settings) -> None:
+    places = []
+    worker = made(settings)
+
+    @worker.handler("files")
+    async def files(ctx: JobContext) -> str:
+        (ctx.workspace / "clone").mkdir()
+        places.append(ctx.workspace)
+        return "made"
+
+    async with working(worker):
+        job: Made = await JobBuilder(store).waiting(type="files")
+        await until(lambda: _has_status(store, job.job_id, "succeeded"), "it succeeds")
+        await until(lambda: not places[0].exists(), "its folder is gone")

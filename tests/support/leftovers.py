@@ -1,0 +1,94 @@
+"""What a test must not leave behind: tasks, child processes, keys without an expiry."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import Iterable
+
+import psutil
+import redis
+
+GRACE_SECONDS = 2.0
+LASTING: set[psutil.Process] = set()
+"""The servers that live as long as the session, and what they started."""
+
+
+async def tasks_left(grace_seconds: float = GRACE_SECONDS) -> list[str]:
+    """Tasks of this loop beside the caller's that are still there after the grace."""
+    deadline = time.monotonic() + grace_seconds
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        if time.monotonic() > deadline:
+            return sorted(f"{task.get_name()}: {task.get_coro()}" for task in others)
+        await asyncio.sleep(0.005)
+    return []
+
+
+def children() -> set[psutil.Process]:
+    """Every living descendant of this process."""
+    return {each for each in psutil.Process().children(recursive=True) if _lives(each)}
+
+
+def started() -> set[psutil.Process]:
+    """Every living descendant that is not one of the session's servers: what the test itself started."""
+    return children() - LASTING
+
+
+def processes_left(known: Iterable[psutil.Process], grace_seconds: float = GRACE_SECONDS) -> list[str]:
+    """Descendants that are not among `known` and do not end within the grace; they are killed, so that
+    the next test starts clean."""
+    strays = started() - set(known)
+    _, alive = psutil.wait_procs(list(strays), timeout=grace_seconds) if strays else ([], [])
+    left = []
+    for each in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if _lives(each):
+                left.append(f"{each.pid}: {' '.join(each.cmdline()) or each.name()}")
+                each.kill()
+    return sorted(left)
+
+
+def keys_left(url: str, permanent: Iterable[str]) -> list[str]:
+    """Keys that have no expiry and match none of the permanent patterns: what would grow for ever."""
+    with redis.Redis.from_url(url, protocol=2, decode_responses=True) as client:
+        names = sorted(client.scan_iter(count=1000))
+        with client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.pttl(name)
+            expiries = pipeline.execute()
+    forever = [name for name, ttl in zip(names, expiries, strict=True) if ttl == -1]
+    return [name for name in forever if not matches(name, permanent)]
+
+
+def pattern(catalogued: str) -> str:
+    """`job:<id>:events` of the catalogue as a pattern of whole key names: `{sg:*}:job:*:events`."""
+    return "{sg:*}:" + re.sub(r"<[^>]+>", "*", catalogued)
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether the name fits a pattern, in which `*` is the only sign with a meaning (keys hold braces)."""
+    return any(_fits(name, pattern.split("*")) for pattern in patterns)
+
+
+def _fits(name: str, parts: list[str]) -> bool:
+    if len(parts) == 1:
+        return name == parts[0]
+    first, *middle, last = parts
+    if not name.startswith(first):
+        return False
+    at = len(first)
+    for part in middle:
+        found = name.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return len(name) - at >= len(last) and name.endswith(last)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

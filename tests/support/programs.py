@@ -1,0 +1,134 @@
+"""The processes of a deployment, started for a test on one store, each with its log in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support.marked import new_mark
+from tests.support.wait import until
+
+ROOT = Path(__file__).parents[2]
+QUICK = {
+    "WORKER_LEASE_SECONDS": "1",
+    "WORKER_CONCURRENCY": "2",
+    "RETRY_BACKOFF_BASE_SECONDS": "0.05",
+    "RETRY_BACKOFF_JITTER": "0",
+    "STOP_SIGINT_GRACE_SECONDS": "0.1",
+    "STOP_SIGTERM_GRACE_SECONDS": "0.1",
+    "SWEEPER_INTERVAL_MS": "50",
+    "METRICS_PORT": "0",
+    "QUEUE_API_PORT": "0",
+    "CONTROL_PORT": "0",
+    "REDIS_TIMEOUT_MS": "1000",
+}
+"""Times that a test can wait for."""
+
+
+class Program:
+    """One running process. `mark` is in its environment and in that of all its descendants."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, mark: dict[str, str]) -> None:
+        self.process = process
+        self.mark = mark
+        self._log = log
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """The log lines with this event, so far."""
+        found = []
+        for text in self._log.read_text().splitlines():
+            try:
+                line = json.loads(text)
+            except ValueError:
+                continue  # half a line, or what the interpreter says
+            if line["event"] == event:
+                found.append(line)
+        return found
+
+    async def said(self, event: str, timeout: float = 20.0) -> dict[str, Any]:
+        """The first log line with this event, once it is there."""
+
+        def look() -> list[dict[str, Any]]:
+            assert self.lines(event) or self.process.poll() is None, self._log.read_text()
+            return self.lines(event)
+
+        return (await until(look, f"the log says {event}", timeout))[0]
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    async def ended(self, timeout: float = 15.0) -> int:
+        """The exit status, once it has ended by itself."""
+        await until(lambda: self.process.poll() is not None, "the process has ended", timeout)
+        return int(self.process.returncode)
+
+    def descendants(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+class Programs:
+    """Starts processes on one store; variables are settings without their prefix."""
+
+    def __init__(self, redis_url: str, folder: Path) -> None:
+        self._settings = {**QUICK, "REDIS_URL": redis_url, "DATA_DIR": str(folder / "data")}
+        self._folder = folder
+        self.started: list[Program] = []
+
+    def start(self, module: str, **variables: str) -> Program:
+        mark = new_mark()
+        settings = {f"SLUICEGATE_{name}": text for name, text in {**self._settings, **variables}.items()}
+        log = self._folder / f"{len(self.started)}-{module}.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module],
+                cwd=self._folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **settings, **mark},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            )
+        self.started.append(Program(process, log, mark))
+        return self.started[-1]
+
+    async def worker(self, name: str = "worker-1", **variables: str) -> Program:
+        """The worker of tests/support/worker_program.py, once it works."""
+        program = self.start("tests.support.worker_program", WORKER_ID=name, **variables)
+        await program.said("worker.started")
+        return program
+
+    async def sweeper(self) -> Program:
+        program = self.start("services.sweeper")
+        await program.said("sweeper.started")
+        return program
+
+    async def service(self, name: str) -> tuple[Program, str]:
+        """queue_api or control, and its address."""
+        program = self.start(f"services.{name}")
+        line = await program.said("service_listening")
+        return program, f"http://{line['host']}:{line['port']}"
+
+
+@contextmanager
+def programs(redis_url: str, folder: Path) -> Iterator[Programs]:
+    """All that was started is killed at the end, if it still runs."""
+    started = Programs(redis_url, folder)
+    try:
+        yield started
+    finally:
+        for program in started.started:
+            program.process.send_signal(signal.SIGCONT)
+            program.kill()

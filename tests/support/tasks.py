@@ -1,0 +1,26 @@
+"""Running a task's next attempt on a recorded queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from services.worker.task.handler import run_task
+from sluicegate.settings import WorkerSettings
+from sluicegate.worker.outcome import JobFailed
+from tests.support.recorded_context import Kept, attempt
+
+NewTask = Callable[..., Kept]
+"""The fixture `new_task`: scripts of the steps, and what else the payload says."""
+
+
+async def run(kept: Kept, settings: WorkerSettings) -> str:
+    async with attempt(kept, settings) as recorded:
+        return await run_task(recorded.context)
+
+
+async def failure(kept: Kept, settings: WorkerSettings) -> JobFailed:
+    with pytest.raises(JobFailed) as caught:
+        await run(kept, settings)
+    return caught.value

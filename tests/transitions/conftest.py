@@ -1,0 +1,29 @@
+"""Each transition runs on fakeredis (speed), on Valkey and on Redis (truth)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sluicegate.store import invariants
+from sluicegate.store.connection import Store
+from tests.support.job_builder import JobBuilder
+
+
+@pytest.fixture(
+    params=["fakeredis", "valkey", pytest.param("redis", marks=pytest.mark.needs("redis-server"))]
+)
+def store_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def builder(store: Store, store_kind: str, request: pytest.FixtureRequest) -> AsyncIterator[JobBuilder]:
+    """Makes jobs; what the test leaves behind agrees with itself, unless it damages the store on purpose.
+
+    The check is for real servers: the fake one takes a hundred times as long for so many reads.
+    """
+    yield JobBuilder(store)
+    if store_kind != "fakeredis" and "damages_the_store" not in request.keywords:
+        assert await invariants.check(store) == []

@@ -1,0 +1,142 @@
+"""Secrets never come out, whole or in pieces; everything else comes out unchanged."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sluicegate.redact import REACH, Redactor
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nMIIEow+/AB12==\n-----END RSA PRIVATE KEY-----"
+TOKENS = [
+    "ghp_" + "a1B2" * 9,
+    "github_pat_" + "11AAAAAAA0" * 3,
+    "glpat-" + "xY-9_zzzz.aaaaaaaaaa",
+    "AKIAIOSFODNN7EXAMPLE",
+    "sk-proj-" + "abc123_-" * 5,
+    "sk-ant-api03-" + "Zz09" * 10,
+    "xoxb-123456789012-abcdefABCDEF",
+    "xapp-1-A0000000-1234567890",
+    "AIza" + "Sy0-_" * 7,
+    "sgwt_" + "k3y" * 12,
+    "sgop_" + "k3y" * 12,
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    KEY,
+    KEY.replace("\n", "\r\n"),
+    KEY.replace("\n", "\\n"),
+]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("around", ["{}", "a {} b", '{{"token":"{}"}}', "export X={}\n", "ü{}ü"])
+def test_token_shapes_are_replaced_whole(token: str, around: str) -> None:
+    """H-13: token-shaped strings are replaced, and only they."""
+    assert Redactor().text(around.format(token)) == around.format("[redacted]")
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("https://u:pa55@h.org/x", "https://[redacted]@h.org/x"),
+        ("https://ghost_token@h.org/x", "https://[redacted]@h.org/x"),
+        ("redis://:pa55@h:6379/0", "redis://[redacted]@h:6379/0"),
+        ("https://hooks.slack.com/services/T000/B000/XXXXXXXX", "https://[redacted]"),
+    ],
+)
+def test_credentials_in_urls(text: str, clean: str) -> None:
+    """H-13: URL userinfo goes, the address stays readable."""
+    assert Redactor().text(text) == clean
+    assert Redactor().text(clean) == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "a plain line\n", "ssh://git@github.com/acme/a", "git@github.com:acme/a", "https://h.org/a@b:c",
+        "task-sk-circle", "sk-spinner-with-a-long-name", "ghp_short", "myAKIAIOSFODNN7EXAMPLE0000",
+        "eyJhbGci",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        "commit 0123456789abcdef0123456789abcdef01234567", "a\tb\x00\udcff ü",
+    ],
+)  # fmt: skip
+def test_other_text_is_left_alone(text: str) -> None:
+    assert Redactor(["s3cret-value"]).text(text) == text
+
+
+def test_an_unfinished_private_key_is_replaced_too() -> None:
+    """A process killed in mid-key leaves no end marker; what was printed is secret all the same."""
+    clean = Redactor().text("x\n-----BEGIN PRIVATE KEY-----\nMIIEow+/AB12\nZZ")
+    assert "MIIE" not in clean
+    assert clean.startswith("x\n[redacted]")
+
+
+def test_known_values_in_every_dress() -> None:
+    """70-31: the values of SECRET_ENV variables, also in a URL, in JSON, and line by line on a terminal."""
+    environ = {"A": 'p"w+ ü/1', "B": "first line\nsecond line\n", "C": "abc", "EMPTY": ""}
+    redactor = Redactor.from_environment(["A", "B", "C", "EMPTY", "MISSING"], environ)
+    assert redactor.text('p"w+ ü/1') == "[redacted]"
+    assert redactor.text("q=p%22w%2B%20%C3%BC%2F1&") == "q=[redacted]&"
+    assert redactor.text('{"x":"p\\"w+ ü/1"}') == '{"x":"[redacted]"}'
+    assert redactor.text("> first line\r\n> second line\r\n") == "> [redacted]\r\n> [redacted]\r\n"
+    assert redactor.text("abc") == "abc"  # too short to replace without blanking out every text
+
+
+def test_the_longest_value_wins_and_a_copy_learns_alone() -> None:
+    base = Redactor(["secret"])
+    own = base.copy()
+    own.add("secret-and-more")
+    assert own.text("secret-and-more secret") == "[redacted] [redacted]"
+    assert base.text("secret-and-more") == "[redacted]-and-more"
+    assert own.values == (b"secret-and-more", b"secret")
+
+
+VALUES = ["hunter2", "hunter2-longer", "aaaa", "aaaaab", "with blank in it", "zwölf\nZeilen lang", "abcabd"]
+PIECES = st.sampled_from(
+    [*TOKENS, *VALUES, "hunter", "aaa", "abcabcabd", "ghp_", "eyJ", "-----BEGIN ",
+     "-----BEGIN CERTIFICATE-----",
+     "-----END CERTIFICATE-----", "https://", "http://u", ":p@", "://x:y@h ", "sk-", "AKIA", "x", " ",
+     "\n", "-",
+     "github_", "ü", "s", "/", "@", "BEGIN", "-----BEGIN RSA PRIVATE KEY-----\n"]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(pieces=st.lists(PIECES, max_size=14), cuts=st.lists(st.integers(0, 400), max_size=12))
+def test_a_stream_gives_what_the_whole_would_have_given(pieces: list[str], cuts: list[int]) -> None:
+    """70-31, H-13: however output is split over chunks, the result is that of redacting it whole."""
+    data = "".join(pieces).encode()
+    redactor = Redactor(VALUES)
+    stream = redactor.stream()
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    out = [stream.feed(data[start:end]) for start, end in pairwise(places)]
+    assert b"".join([*out, stream.close()]) == redactor.data(data)
+
+
+def test_byte_by_byte_and_over_the_reach() -> None:
+    """Long runs without a blank are given out in bounded memory, and still hide what is in them."""
+    data = (
+        b"https://"
+        + b"x" * (3 * REACH)
+        + TOKENS[0].encode()
+        + b"-----BEGIN "
+        + b"y" * (2 * REACH)
+        + b" hunter2"
+    )
+    redactor = Redactor(["hunter2"])
+    stream = redactor.stream()
+    out, most = b"", 0
+    for start in range(0, len(data), 97):
+        out += stream.feed(data[start : start + 97])
+        most = max(most, start + 97 - len(out))
+    assert out + stream.close() == redactor.data(data)
+    assert most <= REACH + 2 * 97
+    assert b"hunter2" not in redactor.data(data)
+
+
+def test_ordinary_output_is_not_held_back() -> None:
+    """A prompt without a newline must reach the reader at once."""
+    stream = Redactor(["hunter2"]).stream()
+    assert stream.feed(b"Continue? [y/n]") == b"Continue? [y/n]"
+    assert stream.feed(b"pass h") == b"pass "
+    assert stream.feed(b"i\n") == b"hi\n"

@@ -1,0 +1,59 @@
+"""Fixtures for tasks: a repository, settings of a worker, and a job on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uuid_utils
+
+from sluicegate.model import Job
+from sluicegate.operations.task_payload import check
+from sluicegate.settings import WorkerSettings
+from tests.support.origin import Origin
+from tests.support.recorded_context import Kept
+from tests.support.tasks import NewTask
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    return Origin(tmp_path / "remote")
+
+
+@pytest.fixture
+def worker_settings(tmp_path: Path) -> WorkerSettings:
+    return WorkerSettings(
+        data_dir=tmp_path / "data",
+        allow_local_repositories=True,
+        stop_sigint_grace_seconds=0.2,
+        stop_sigterm_grace_seconds=0.2,
+        secret_env=("PLANTED_SECRET",),
+    )
+
+
+@pytest.fixture
+def new_task(origin: Origin, worker_settings: WorkerSettings) -> NewTask:
+    """A claimed task with these scripts as its steps; `task` and `payload` add to it."""
+
+    def make(*scripts: str, task: dict[str, Any] | None = None, attempt: int = 1, **payload: Any) -> Kept:
+        steps = [{"instructions": script} for script in scripts]
+        document: dict[str, Any] = {
+            "repository": str(origin.path),
+            "targetRuntime": "shell",
+            "task": {"instructions": "Improve the files\n\nAll of them.", "steps": steps} | (task or {}),
+        } | payload
+        check(document, worker_settings)
+        return Kept(
+            Job(
+                id=str(uuid_utils.uuid7()),
+                type="task",
+                status="running",
+                payload=document,
+                attempt=attempt,
+                created_at="2026-03-04T05:06:07.890Z",
+                updated_at="2026-03-04T05:06:07.890Z",
+            )
+        )
+
+    return make

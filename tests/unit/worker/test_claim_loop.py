@@ -1,0 +1,230 @@
+"""The claim loop: as many jobs as there are free slots, nothing lost, paused is idle, stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sluicegate.errors import OutcomeUnknown, StoreUnavailable
+from sluicegate.model import Policy, SystemState
+from sluicegate.settings import WorkerSettings
+from sluicegate.store.claims import Attempt
+from sluicegate.worker.claim_loop import MAX_CLAIM, SAFETY_POLL_SECONDS, ClaimLoop
+from sluicegate.worker.controls import PauseState
+from tests.support.scripted_transport import ScriptedTransport, claimed, opened
+from tests.support.wait import until
+
+PAUSED = SystemState(workers_paused=True, mode="drain", reason="upgrade", version=2)
+
+
+class Slots:
+    """The worker around the loop: what it started, and how many slots are free."""
+
+    def __init__(self, queue: ScriptedTransport, free: int, **settings: float) -> None:
+        self.started: list[str] = []
+        self.free = free
+        self.pause = PauseState()
+        self.stop = asyncio.Event()
+        chosen = WorkerSettings(pause_poll_interval_ms=3_600_000, **settings)  # type: ignore[arg-type]
+        self.loop = ClaimLoop(
+            queue, chosen, Policy(), self.pause, free_slots=lambda: self.free, start=self._start,
+            measure=lambda opened, seconds: None,
+        )  # fmt: skip
+
+    def _start(self, attempt: Attempt) -> None:
+        self.started.append(attempt.job_id)
+        self.free -= 1
+
+    def end_one(self) -> None:
+        self.free += 1
+        self.loop.slot_freed()
+
+
+@pytest.fixture
+def queue() -> ScriptedTransport:
+    return ScriptedTransport()
+
+
+@asynccontextmanager
+async def running(slots: Slots) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(slots.loop.run_until(slots.stop))
+    try:
+        yield task
+    finally:
+        slots.stop.set()
+        await asyncio.wait_for(task, 5)
+
+
+def jobs(*numbers: int) -> list[Attempt]:
+    return [claimed(f"job-{number}") for number in numbers]
+
+
+async def test_free_slots_are_filled_and_freed_ones_again(queue: ScriptedTransport) -> None:
+    queue.answers.extend([opened(*jobs(1, 2)), opened(*jobs(3)), opened(*jobs(4))])
+    slots = Slots(queue, free=2)
+    async with running(slots):
+        await until(lambda: slots.free == 0, "both slots are busy")
+        assert [limit for limit, _ in queue.requests] == [2]
+        slots.end_one()
+        await until(lambda: len(slots.started) == 3, "the freed slot is filled")
+    assert [limit for limit, _ in queue.requests][:2] == [2, 1]
+    assert len({request for _, request in queue.requests}) == len(queue.requests)
+
+
+async def test_slots_that_end_together_are_filled_by_one_claim(queue: ScriptedTransport) -> None:
+    queue.answers.extend([opened(*jobs(1, 2, 3)), opened(*jobs(4, 5, 6))])
+    slots = Slots(queue, free=3)
+    async with running(slots):
+        await until(lambda: slots.free == 0, "all are busy")
+        for _ in range(3):
+            slots.end_one()
+        await until(lambda: len(slots.started) == 6, "all are filled again")
+    assert [limit for limit, _ in queue.requests][:2] == [3, 3]
+
+
+async def test_no_claim_asks_for_more_than_the_queue_gives_at_once(queue: ScriptedTransport) -> None:
+    slots = Slots(queue, free=10_000)
+    async with running(slots):
+        await until(lambda: queue.requests, "it claims")
+    assert queue.requests[0][0] == MAX_CLAIM
+
+
+async def test_a_lost_reply_is_asked_for_again_with_the_same_request(queue: ScriptedTransport) -> None:
+    """Q-16: repeating a claim returns the same jobs, so nothing is lost and nothing claimed twice."""
+    queue.answers.extend([OutcomeUnknown("?"), StoreUnavailable("gone"), opened(*jobs(1))])
+    slots = Slots(queue, free=1)
+    async with running(slots):
+        await until(lambda: slots.started, "the job is started")
+    assert slots.started == ["job-1"]
+    assert len({request for _, request in queue.requests[:3]}) == 1
+
+
+async def test_paused_is_idle_until_the_resume_is_pushed(queue: ScriptedTransport) -> None:
+    """P-7: no error, no polling in a circle; the push of the resume wakes it, hours before its poll."""
+    queue.system = PAUSED
+    slots = Slots(queue, free=1)
+    async with running(slots):
+        await until(lambda: slots.pause.state.workers_paused, "it has seen the pause")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(queue.requests) == 1
+        assert queue.waits == []
+        queue.system = SystemState(workers_paused=False, version=3)
+        queue.answers.append(opened(*jobs(1), system=queue.system))
+        slots.loop.look()
+        await until(lambda: slots.started, "it claims")
+    assert len(queue.requests) == 2
+
+
+async def test_a_resume_pushed_while_the_claim_is_under_way_is_not_missed(queue: ScriptedTransport) -> None:
+    """P-7: the reply that says "paused" may be older than the push."""
+    queue.hold.clear()
+    queue.answers.extend([opened(system=PAUSED), opened(*jobs(1))])
+    slots = Slots(queue, free=1)
+    async with running(slots):
+        await until(lambda: queue.writing, "the claim is under way")
+        slots.loop.look()
+        queue.hold.set()
+        await until(lambda: slots.started, "it looks again")
+
+
+@pytest.mark.parametrize(
+    ("due_in_ms", "fits"),
+    [
+        (None, lambda wait: wait == SAFETY_POLL_SECONDS),
+        (500, lambda wait: wait == 0.5),
+        (60_000, lambda wait: wait == SAFETY_POLL_SECONDS),
+        (-5, lambda wait: wait == 0),
+    ],
+    ids=["nothing is due", "soon", "late", "overdue"],
+)
+async def test_it_waits_until_the_next_job_is_due(
+    queue: ScriptedTransport, due_in_ms: int | None, fits: Callable[[float], bool]
+) -> None:
+    """Q-7: within 100 ms of its time, sweeper or no sweeper; and never longer than the safety poll."""
+    queue.answers.append(opened(due_in_ms=due_in_ms))
+    slots = Slots(queue, free=1)
+    async with running(slots):
+        await until(lambda: queue.waits, "it waits")
+    assert fits(queue.waits[0])
+
+
+async def test_a_due_job_is_claimed_when_its_time_has_come(queue: ScriptedTransport) -> None:
+    queue.answers.extend([opened(due_in_ms=30), opened(*jobs(1))])
+    slots = Slots(queue, free=1)
+    async with running(slots):
+        await until(lambda: slots.started, "the job is claimed", timeout=1)
+
+
+async def test_a_claim_under_way_is_finished_and_its_jobs_started(queue: ScriptedTransport) -> None:
+    """Q-14: they are released in order then; dropping the reply would cost them an attempt each."""
+    queue.hold.clear()
+    queue.answers.append(opened(*jobs(1)))
+    slots = Slots(queue, free=2)
+    async with running(slots) as task:
+        await until(lambda: queue.writing, "the claim is under way")
+        slots.stop.set()
+        await asyncio.sleep(0)
+        queue.hold.set()
+        await asyncio.wait_for(task, 1)
+    assert slots.started == ["job-1"]
+    assert len(queue.requests) == 1
+
+
+async def test_stopping_claims_nothing_more_while_the_store_is_away(queue: ScriptedTransport) -> None:
+    queue.answers.extend([StoreUnavailable("gone")] * 50)
+    slots = Slots(queue, free=1)
+    async with running(slots) as task:
+        await until(lambda: queue.requests, "it has tried")
+        slots.stop.set()
+        await asyncio.wait_for(task, 1)
+    assert len(queue.requests) <= 2
+
+
+async def test_stopping_asks_once_more_for_jobs_whose_reply_was_lost(queue: ScriptedTransport) -> None:
+    """Q-14, Q-16: they may be ours already; nobody else gets them before their leases end."""
+    queue.hold.clear()
+    queue.answers.extend([OutcomeUnknown("?"), opened(*jobs(1))])
+    slots = Slots(queue, free=1)
+    async with running(slots) as task:
+        await until(lambda: queue.writing, "the claim is under way")
+        slots.stop.set()
+        await asyncio.sleep(0)
+        queue.hold.set()
+        await asyncio.wait_for(task, 1)
+    assert slots.started == ["job-1"]
+    assert len({request for _, request in queue.requests}) == 1
+
+
+@pytest.mark.parametrize("state", ["waiting for work", "busy", "paused"])
+async def test_it_stops_at_once_whatever_it_waits_for(queue: ScriptedTransport, state: str) -> None:
+    queue.system = PAUSED if state == "paused" else queue.system
+    slots = Slots(queue, free=0 if state == "busy" else 1)
+    async with running(slots) as task:
+        if state != "busy":
+            await until(lambda: queue.waits or slots.pause.state.version == 2, "it waits")
+        slots.stop.set()
+        await asyncio.wait_for(task, 1)
+
+
+async def test_cancelled_it_leaves_no_claim_behind(queue: ScriptedTransport) -> None:
+    """The loop went on claiming for a worker that was gone."""
+    slots = Slots(queue, free=1)
+    task = asyncio.create_task(slots.loop.run_until(slots.stop))
+    await until(lambda: queue.waits, "it waits for work")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    claims = len(queue.requests)
+    await asyncio.sleep(0)
+    assert len(queue.requests) == claims
+
+
+async def test_a_defect_ends_the_loop_loudly(queue: ScriptedTransport) -> None:
+    queue.answers.append(KeyError("a field that is not there"))
+    slots = Slots(queue, free=1)
+    with pytest.raises(KeyError):
+        await asyncio.wait_for(slots.loop.run_until(slots.stop), 1)

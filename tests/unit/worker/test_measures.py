@@ -1,0 +1,81 @@
+"""What a worker counts: each claim by its result, each last attempt by how it ended."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from sluicegate.metrics import WorkerMetrics
+from sluicegate.model import SystemState
+from sluicegate.store.endings import Cancelled, Complete, Ending, Fail, Release
+from sluicegate.worker.attempt import RunningAttempt
+from sluicegate.worker.measures import Measures
+from tests.support.scripted_transport import claimed, opened
+
+PAUSED = SystemState(workers_paused=True, mode="drain", reason="upgrade", version=2)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def measures(registry: CollectorRegistry) -> Measures:
+    return Measures(WorkerMetrics(registry))
+
+
+def test_claims_by_result(registry: CollectorRegistry, measures: Measures) -> None:
+    first = claimed("job-1", token=1, created_at="1")._replace(claimed_at_ms=1501)
+    again = claimed("job-2", token=2)
+    measures.claimed(opened(first, again), 0.25)
+    measures.claimed(opened(), 0.25)
+    measures.claimed(opened(system=PAUSED), 0.25)
+    counted = {
+        result: registry.get_sample_value("sluicegate_claims_total", {"result": result})
+        for result in ("jobs", "empty", "paused")
+    }
+    assert counted == {"jobs": 1, "empty": 1, "paused": 1}
+    assert registry.get_sample_value("sluicegate_claim_guard_hits_total") == 1
+    assert registry.get_sample_value("sluicegate_claim_seconds_sum") == 0.75
+    assert registry.get_sample_value("sluicegate_job_wait_seconds_count") == 1
+    assert registry.get_sample_value("sluicegate_job_wait_seconds_sum") == 1.5
+
+
+@pytest.mark.parametrize(
+    ("ending", "fields", "status"),
+    [
+        (Complete("job-1", 1), {}, "succeeded"),
+        (Cancelled("job-1", 1), {}, "cancelled"),
+        (Fail("job-1", 1, "no", retryable=False), {}, "failed"),
+        (Fail("job-1", 1, "no"), {"attempt": "3"}, "dead_letter"),
+        (Fail("job-1", 1, "no"), {"max_attempts": "1"}, "dead_letter"),
+        (Fail("job-1", 1, "no"), {"attempt": "2"}, None),
+        (Release("job-1", 1), {}, None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Ending) else str(value),
+)
+def test_last_attempts_by_how_they_ended(
+    registry: CollectorRegistry, measures: Measures, ending: Ending, fields: dict[str, str],
+    status: str | None,
+) -> None:  # fmt: skip
+    measures.ended(RunningAttempt(claimed(**fields)), ending, 2.5)
+    found = {
+        sample.labels["status"]: sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == "sluicegate_job_run_seconds_sum"
+    }
+    assert found == ({status: 2.5} if status else {})
+
+
+def test_how_long_a_cancel_took(registry: CollectorRegistry, measures: Measures) -> None:
+    """C-10: one that came with the next heartbeat counts too; a clock that runs behind makes no negative."""
+    attempt = RunningAttempt(claimed())
+    attempt.interrupt("cancel", 1_000)
+    attempt.delivered_ms = 1_040
+    measures.cancel_heard(attempt)
+    attempt.delivered_ms = 900
+    measures.cancel_heard(attempt)
+    assert registry.get_sample_value("sluicegate_cancel_latency_seconds_count") == 2
+    assert registry.get_sample_value("sluicegate_cancel_latency_seconds_sum") == pytest.approx(0.04)
