@@ -10,6 +10,7 @@ from sluicegate.errors import Invalid, LeaseLost
 from sluicegate.model import Event, NewEvent
 from sluicegate.store import events, sweeping
 from sluicegate.store.connection import Store
+from sluicegate.store.positions import position
 from tests.support import fences
 from tests.support.contents import changed, contents, kinds
 from tests.support.job_builder import JobBuilder, Made
@@ -38,7 +39,7 @@ async def test_a_history_grows_in_order(store: Store, builder: JobBuilder) -> No
     ]
     page = await events.page(store, made.job_id)
     assert page[2:] == appended
-    places = [events.position(event.id) for event in page]
+    places = [position(event.id) for event in page]
     assert places == sorted(set(places))
 
 

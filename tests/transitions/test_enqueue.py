@@ -11,6 +11,7 @@ from sluicegate.errors import Busy, Conflict, RequestError
 from sluicegate.model import Policy
 from sluicegate.store import events, jobs
 from sluicegate.store.connection import Store
+from sluicegate.store.positions import position
 from sluicegate.times import from_rfc3339
 from tests.support.contents import changed, contents, fields
 from tests.support.job_builder import JobBuilder, now_ms
@@ -98,7 +99,7 @@ async def test_the_first_event_of_a_job_costs_no_stream(store: Store, builder: J
     first, second = await events.page(store, job_id)
     assert (first.id, first.payload) == (f"{created}-0", {"kind": "job.enqueued"})
     assert second.id.endswith("-1")
-    assert events.position(second.id) > events.position(first.id)
+    assert position(second.id) > position(first.id)
 
 
 async def test_the_same_id_again_is_the_same_job(store: Store, builder: JobBuilder) -> None:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from sluicegate import keys
 from sluicegate.store.connection import Store
-from sluicegate.store.events import before_cursor, position
+from sluicegate.store.positions import before_cursor, position
 from sluicegate.times import to_rfc3339
 
 

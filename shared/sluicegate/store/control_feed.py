@@ -9,8 +9,8 @@ from sluicegate import keys
 from sluicegate.model import SystemState
 from sluicegate.store import rendering
 from sluicegate.store.connection import Store
-from sluicegate.store.events import position
 from sluicegate.store.feed import Entry, Feed
+from sluicegate.store.positions import position
 
 
 class Control(NamedTuple):

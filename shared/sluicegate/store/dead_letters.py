@@ -11,7 +11,7 @@ from sluicegate.errors import RequestError
 from sluicegate.model import Lane
 from sluicegate.store import words
 from sluicegate.store.connection import Store
-from sluicegate.store.events import before_cursor, position
+from sluicegate.store.positions import before_cursor, position
 from sluicegate.times import to_rfc3339
 
 

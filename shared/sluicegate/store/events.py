@@ -9,10 +9,11 @@ import msgspec
 
 from sluicegate import keys
 from sluicegate.errors import Invalid, RequestError
-from sluicegate.model import Event, EventLevel, NewEvent
-from sluicegate.store import jobs, words
+from sluicegate.model import ID_PATTERN, Event, EventLevel, NewEvent
+from sluicegate.store import positions, words
 from sluicegate.store.connection import Store
-from sluicegate.times import from_rfc3339, to_rfc3339
+from sluicegate.store.positions import Position, position
+from sluicegate.times import to_rfc3339
 
 LIFECYCLE: Final[dict[str, tuple[EventLevel, Callable[[dict[str, Any]], str]]]] = {
     "job.enqueued": ("info", lambda e: "Enqueued"),
@@ -93,49 +94,76 @@ async def page(
 
     Raises NotFound (job_not_found), Invalid (after, before).
     """
-    job = await jobs.get(store, job_id)
-    created = from_rfc3339(job.created_at)
-    low = _bound("after", after, "-", end=True)
-    high = _bound("before", before, "+", end=False)
-    key = keys.job_events(job_id)
-    first = Event(
-        id=f"{created}-0", job_id=job_id, level="info", message="Enqueued",
-        payload={"kind": "job.enqueued"}, created_at=job.created_at,
-    )  # fmt: skip
-    shown = [first] if _within(first.id, low, high) else []
+    behind = None if after is None else positions.after("after", after)
+    until = None if before is None else positions.before("before", before)
+    return await between(store, job_id, behind, until, sort=sort, limit=limit)
+
+
+async def between(
+    store: Store,
+    job_id: str,
+    after: Position | None,
+    before: Position | None = None,
+    *,
+    sort: Literal["asc", "desc"] = "asc",
+    limit: int,
+) -> list[Event]:
+    """What `page` says, of places. Raises NotFound (job_not_found)."""
+    low, high, key = positions.low(after), positions.high(before), keys.job_events(job_id)
     if sort == "asc":
-        entries = await store.command("XRANGE", key, low, high, "COUNT", limit)
-        found = shown + [_event(job_id, entry) for entry in entries]
+        read = ("XRANGE", key, low, high, "COUNT", limit)
     else:
-        entries = await store.command("XREVRANGE", key, high, low, "COUNT", limit)
-        found = [_event(job_id, entry) for entry in entries] + shown
+        read = ("XREVRANGE", key, high, low, "COUNT", limit)
+    created, entries = await _with_creation(store, job_id, read)
+    found = [stored_event(job_id, entry) for entry in entries]
+    first = (created, 0)
+    if (after is None or first > after) and (before is None or first < before):
+        enqueued = _enqueued(job_id, created)
+        found = [enqueued, *found] if sort == "asc" else [*found, enqueued]
     return found[:limit]
 
 
-async def latest_id(store: Store, job_id: str) -> str | None:
-    """The id of the newest stored event; None when nothing was appended yet."""
-    entries = await store.command("XREVRANGE", keys.job_events(job_id), "+", "-", "COUNT", 1)
-    return entries[0][0] if entries else None
+async def newest(store: Store, job_id: str) -> Position:
+    """The place of the job's latest event. Raises NotFound (job_not_found)."""
+    created, entries = await _with_creation(
+        store, job_id, ("XREVRANGE", keys.job_events(job_id), "+", "-", "COUNT", 1)
+    )
+    return position(entries[0][0]) if entries else (created, 0)
 
 
-def before_cursor(cursor: str | None) -> str:
-    """Where a page of a stream, newest first, goes on: the bound that XREVRANGE takes. Raises Invalid."""
-    try:
-        return "+" if cursor is None else "({}-{}".format(*position(cursor))
-    except ValueError as error:
-        raise Invalid.field("cursor", "is not a cursor that a page returned") from error
+async def require_past(store: Store, job_id: str, name: str, event_id: str) -> None:
+    """Raises Invalid, naming `name`, for an id that no event of this job can have had yet.
+
+    Whoever waits behind such a place would miss all that happens until then. An id that the store has lost
+    in a crash is no such id: what comes next comes behind it.
+    """
+    place = position(event_id)
+    if place > await newest(store, job_id) and place[0] > await store.now_ms():
+        raise Invalid.field(
+            name, "lies beyond the end of this job's history: it is no event of this job; go on without it"
+        )
 
 
-def position(event_id: str) -> tuple[int, int]:
-    """An event id as a pair that sorts in order of the history. Raises ValueError."""
-    ms, _, sequence = event_id.partition("-")
-    found = int(ms), int(sequence or 0)
-    if not all(0 <= number < 2**64 for number in found):
-        raise ValueError("not an event id")
-    return found
+async def _with_creation(store: Store, job_id: str, read: tuple[Any, ...]) -> tuple[int, list[Any]]:
+    """When the job was created, in ms, and the reply to a read of its events."""
+    if not ID_PATTERN.match(job_id):
+        raise words.refused("JOB_NOT_FOUND", job_id)
+    created, entries = await store.commands(("HGET", keys.job(job_id), "created_at"), read)
+    if created is None:
+        raise words.refused("JOB_NOT_FOUND", job_id)
+    return int(created), entries
 
 
-def _event(job_id: str, entry: tuple[str, list[str]]) -> Event:
+def _enqueued(job_id: str, created: int) -> Event:
+    """The first event of every job; it is rendered, not stored (70-45)."""
+    return Event(
+        id=f"{created}-0", job_id=job_id, level="info", message="Enqueued",
+        payload={"kind": "job.enqueued"}, created_at=to_rfc3339(created),
+    )  # fmt: skip
+
+
+def stored_event(job_id: str, entry: tuple[str, list[str]]) -> Event:
+    """An entry of a job's stream as everyone sees it."""
     event_id, flat = entry
     stored = dict(zip(flat[::2], flat[1::2], strict=True))
     kind = stored.pop("kind")
@@ -177,25 +205,3 @@ def _appended(word: str, append: Append) -> Event | RequestError | None:
         id=event_id, job_id=append.job_id, level=event.level, message=event.message, payload=event.payload,
         created_at=to_rfc3339(position(event_id)[0]),
     )  # fmt: skip
-
-
-def _bound(name: str, value: str | None, default: str, *, end: bool) -> str:
-    """An exclusive bound as XRANGE takes it. A time means all of its millisecond is outside."""
-    if value is None:
-        return default
-    try:
-        ms, sequence = position(value)
-    except ValueError:
-        try:
-            ms = from_rfc3339(value)
-        except ValueError as error:
-            raise Invalid.field(
-                name, "is neither an event id nor a time like 2026-01-31T12:00:00.000Z"
-            ) from error
-        return f"({ms}-18446744073709551615" if end else f"({ms}-0"
-    return f"({ms}-{sequence}"
-
-
-def _within(event_id: str, low: str, high: str) -> bool:
-    at = position(event_id)
-    return (low == "-" or at > position(low[1:])) and (high == "+" or at < position(high[1:]))
