@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from sluicegate.errors import RequestError
-from sluicegate.model import Event, Job, Policy, SystemState
-from sluicegate.store.claims import Attempt, Lease, Opened, Renewal, Wishes
+from sluicegate.model import Policy, SystemState
+from sluicegate.store.claims import Attempt, Lease, Renewal, Wishes
 from sluicegate.store.control_feed import Control
 from sluicegate.store.endings import Ending
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
 from sluicegate.store.workers import Presence
+from sluicegate.worker.transports import Found
 
 RUNNING = SystemState(workers_paused=False, version=1)
-Answer = Opened | Exception
+Answer = Found | Exception
 
 
 def claimed(job_id: str = "job-1", token: int = 1, **fields: str) -> Attempt:
@@ -27,14 +29,15 @@ def claimed(job_id: str = "job-1", token: int = 1, **fields: str) -> Attempt:
     return Attempt(job_id, [text for pair in stored.items() for text in pair], token, "1000", "worker-1", 1)
 
 
-def opened(*attempts: Attempt, system: SystemState = RUNNING, due_in_ms: int | None = None) -> Opened:
-    return Opened(list(attempts), system, 1000, None if due_in_ms is None else 1000 + due_in_ms)
+def found(*attempts: Attempt, system: SystemState = RUNNING, seconds: float = 0.0) -> Found:
+    return Found(attempts, system, seconds)
 
 
 class ScriptedTransport:
     """faults: raised by the next calls of that name. hold: while it is clear, calls that write wait."""
 
     name: Literal["redis", "http"] = "redis"
+    worker_id = "worker-1"
 
     def __init__(self) -> None:
         self.faults: dict[str, deque[Exception]] = {}
@@ -70,24 +73,24 @@ class ScriptedTransport:
     async def close(self) -> None:
         self.closed += 1
 
-    async def claim(self, policy: Policy, *, lease_ms: int, limit: int, request_id: str) -> Opened:
+    async def claim(
+        self, policy: Policy, *, lease_ms: int, limit: int, request_id: str, wait_seconds: float
+    ) -> Found:
         self.requests.append((limit, request_id))
+        self._woken.clear()
         await self._pass()
         self._maybe_fail("claim")
-        answer = self.answers.popleft() if self.answers else opened(system=self.system)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def wait_for_work(self, policy: Policy, timeout_seconds: float) -> bool:
-        self.waits.append(timeout_seconds)
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            return False
-        self._woken.clear()
-        return True
+        if self.answers:
+            answer = self.answers.popleft()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        if wait_seconds > 0 and not self.system.workers_paused:
+            self.waits.append(wait_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_seconds):
+                    await self._woken.wait()
+        return found(system=self.system)
 
     def wake(self) -> None:
         self._woken.set()
@@ -104,7 +107,7 @@ class ScriptedTransport:
         self.sent += endings
         return [self.refusals.get(ending.job_id) for ending in endings]
 
-    async def append_events(self, appends: Sequence[Append]) -> list[Event | RequestError | None]:
+    async def append_events(self, appends: Sequence[Append]) -> list[RequestError | None]:
         await self._pass()
         self._maybe_fail("append_events")
         self.sent += appends
@@ -125,9 +128,6 @@ class ScriptedTransport:
         self.announced.append(presence)
 
     async def depart(self) -> None: ...
-
-    async def job(self, job_id: str) -> Job:
-        raise NotImplementedError
 
     async def save_step(self, job_id: str, token: int, checkpoint: StepCheckpoint) -> None:
         raise NotImplementedError

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from sluicegate.errors import Busy, RequestError, SluicegateError, StoreUninitialised
-from sluicegate.model import Job, Policy, SystemState
+from sluicegate.model import MAX_ATTEMPTS_DEFAULT, Job, Policy, SystemState
 from sluicegate.store import jobs as jobs_module
 from sluicegate.store import rendering, words
 from sluicegate.store.connection import Store
@@ -43,6 +43,19 @@ class Attempt(NamedTuple):
     def max_run_seconds(self) -> float | None:
         limit = self.field("max_run_ms")
         return int(limit) / 1000 if limit else None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether its failure leaves the job no other attempt."""
+        most = int(self.field("max_attempts") or MAX_ATTEMPTS_DEFAULT)
+        return int(self.field("attempt") or 1) >= most
+
+    @property
+    def waited_ms(self) -> int | None:
+        """From the enqueue to this claim; None unless it is the job's first."""
+        if self.token != 1:
+            return None
+        return max(0, self.claimed_at_ms - int(self.field("created_at")))
 
     def field(self, name: str) -> str:
         """A stored field, empty when it is not set."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
-from sluicegate.store.claims import Attempt as ClaimedAttempt
 from sluicegate.times import now_ms, to_rfc3339
+from sluicegate.worker.transports import Claimed
 
 if TYPE_CHECKING:
     from sluicegate.worker.process.command import Command
@@ -33,7 +33,7 @@ class RunningAttempt:
         "waiting_at_checkpoint",
     )
 
-    def __init__(self, claimed: ClaimedAttempt) -> None:
+    def __init__(self, claimed: Claimed) -> None:
         self.claimed = claimed
         self.interruption: Interruption | None = None
         self.interrupted: asyncio.Event | None = None

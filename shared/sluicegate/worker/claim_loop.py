@@ -1,25 +1,23 @@
-"""The claim loop: as many jobs as there are free slots, woken by bells, by freed slots and by due times."""
+"""The claim loop: one claim waits for as many jobs as there are free slots; freed slots make the next one."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import secrets
-import time
 from collections.abc import Callable
 from typing import Final
 
-from sluicegate.errors import OutcomeUnknown, RequestError, StoreError
+from sluicegate.errors import Forbidden, OutcomeUnknown, RequestError, StoreError, Unauthenticated
 from sluicegate.log import log
 from sluicegate.model import Policy
 from sluicegate.settings import WorkerSettings
-from sluicegate.store.claims import Attempt, Opened
 from sluicegate.worker.controls import PauseState
-from sluicegate.worker.transports import Transport
+from sluicegate.worker.transports import Claimed, Found, Transport
 
 MAX_CLAIM: Final = 100
-SAFETY_POLL_SECONDS: Final = 2.0
-"""Nothing is lost when a bell is: this often an idle worker looks by itself."""
+WAIT_SECONDS: Final = 20.0
+"""How long one claim waits for work before the next one does; below the patience of proxies."""
 
 
 class ClaimLoop:
@@ -33,8 +31,8 @@ class ClaimLoop:
         pause: PauseState,
         *,
         free_slots: Callable[[], int],
-        start: Callable[[Attempt], None],
-        measure: Callable[[Opened, float], None],
+        start: Callable[[Claimed], None],
+        measure: Callable[[Found], None],
     ) -> None:
         self._transport = transport
         self._settings = settings
@@ -83,18 +81,16 @@ class ClaimLoop:
                 continue
             limit = min(free, MAX_CLAIM)
             self._looked.clear()
-            opened = await self._claim(limit)
-            if opened is None:
+            found = await self._claim(limit)
+            if found is None:
                 continue
-            self._pause.observe(opened.system)
-            for attempt in opened.attempts:
+            self._pause.observe(found.system)
+            for attempt in found.attempts:
                 self._start(attempt)
-            if opened.system.workers_paused:
+            if found.system.workers_paused:
                 await self._wait_while_paused()
-            elif len(opened.attempts) < limit:
-                await self._wait_for_work(opened)
 
-    async def _claim(self, limit: int) -> Opened | None:
+    async def _claim(self, limit: int) -> Found | None:
         """One claim, repeated with the same request id until it is answered: a lost reply loses no job.
 
         When stopping, it is repeated once if a reply was lost, so that its jobs can be released; then None.
@@ -106,13 +102,18 @@ class ClaimLoop:
         lost_reply = False
         while not self._stopping.is_set() or lost_reply:
             last = self._stopping.is_set()
-            began = time.monotonic()
             try:
-                opened = await self._transport.claim(
-                    self._policy, lease_ms=lease_ms, limit=limit, request_id=request_id
+                found = await self._transport.claim(
+                    self._policy,
+                    lease_ms=lease_ms,
+                    limit=limit,
+                    request_id=request_id,
+                    wait_seconds=0.0 if last else WAIT_SECONDS,
                 )
-                self._measure(opened, time.monotonic() - began)
-                return opened
+                self._measure(found)
+                return found
+            except (Unauthenticated, Forbidden):
+                raise
             except (StoreError, RequestError) as error:
                 log.warning("worker.claim.failed", code=error.code, detail=error.detail)
                 lost_reply = lost_reply or isinstance(error, OutcomeUnknown)
@@ -123,14 +124,6 @@ class ClaimLoop:
                     await self._stopping.wait()
             pause = min(pause * 2, 2.0)
         return None
-
-    async def _wait_for_work(self, opened: Opened) -> None:
-        """Until the bell rings, a delayed job is due, or the safety poll; the claim then tells."""
-        wait = SAFETY_POLL_SECONDS
-        if opened.next_due_ms is not None:
-            wait = min(wait, max(0.0, (opened.next_due_ms - opened.now_ms) / 1000))
-        if not self._stopping.is_set() and not self._looked.is_set():
-            await self._transport.wait_for_work(self._policy, wait)
 
     async def _wait_while_paused(self) -> None:
         with contextlib.suppress(TimeoutError):

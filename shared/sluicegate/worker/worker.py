@@ -19,7 +19,7 @@ from sluicegate.metrics import WorkerMetrics
 from sluicegate.model import Policy, SystemState
 from sluicegate.redact import Redactor
 from sluicegate.settings import WorkerSettings, load
-from sluicegate.store.claims import Attempt, Lease
+from sluicegate.store.claims import Lease
 from sluicegate.store.control_feed import Control
 from sluicegate.store.endings import Ending
 from sluicegate.store.workers import Presence
@@ -31,7 +31,7 @@ from sluicegate.worker.heartbeats import Beat, Heartbeats
 from sluicegate.worker.measures import Measures
 from sluicegate.worker.outbox import Outbox
 from sluicegate.worker.run_attempt import run_attempt
-from sluicegate.worker.transports import Transport
+from sluicegate.worker.transports import Claimed, Transport
 from sluicegate.worker.workspaces import Workspaces
 
 log: Final = logs.get("sluicegate.worker")
@@ -60,7 +60,7 @@ class Worker:
         self._running: dict[str, RunningAttempt] = {}
         self._displaced: set[RunningAttempt] = set()
         self._metrics = WorkerMetrics(self.metrics_registry)
-        self._measures = Measures(self._metrics)
+        self._measures = Measures(self._metrics, jobs=transport.name == "redis")
         self._stop_requests = 0
         self._stop_requested = asyncio.Event()
         self._stop_now = asyncio.Event()
@@ -123,7 +123,7 @@ class Worker:
                     workspaces.close()
             finally:
                 await self._transport.close()
-        log.info("worker.stopped", worker=self.settings.identity)
+        log.info("worker.stopped", worker=self._transport.worker_id)
 
     async def _work(self, policy: Policy, workspaces: Workspaces) -> None:
         """From the first claim until every attempt has ended and its ending is written."""
@@ -152,7 +152,9 @@ class Worker:
             await self._transport.watch(self._hear_control)
             outbox.start()
             heartbeats.start()
-            log.info("worker.started", worker=self.settings.identity, slots=self.settings.worker_concurrency)
+            log.info(
+                "worker.started", worker=self._transport.worker_id, slots=self.settings.worker_concurrency
+            )
             await self._claims.run_until(self._stop_requested)
         except BaseException:
             self._stop_now.set()  # a defect, or cancelled: nobody waits for a deadline
@@ -176,7 +178,7 @@ class Worker:
             capabilities=self.settings.worker_capabilities,
         )
 
-    def _start(self, claimed: Attempt) -> None:
+    def _start(self, claimed: Claimed) -> None:
         attempt = RunningAttempt(claimed)
         if (earlier := self._running.get(claimed.job_id)) is not None:
             # Its lease ran out while this process stood still, and the job has come back to us.
@@ -285,7 +287,7 @@ class Worker:
         self._metrics.slots.labels("busy").set(len(jobs))
         self._metrics.slots.labels("free").set(max(0, self.settings.worker_concurrency - len(jobs)))
         return Presence(
-            worker_id=self.settings.identity,
+            worker_id=self._transport.worker_id,
             host=socket.gethostname(),
             pid=os.getpid(),
             version=sluicegate.__version__,

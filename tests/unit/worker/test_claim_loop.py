@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from sluicegate.errors import OutcomeUnknown, StoreUnavailable
+from sluicegate.errors import Forbidden, OutcomeUnknown, StoreUnavailable, Unauthenticated
 from sluicegate.model import Policy, SystemState
 from sluicegate.settings import WorkerSettings
 from sluicegate.store.claims import Attempt
-from sluicegate.worker.claim_loop import MAX_CLAIM, SAFETY_POLL_SECONDS, ClaimLoop
+from sluicegate.worker.claim_loop import MAX_CLAIM, WAIT_SECONDS, ClaimLoop
 from sluicegate.worker.controls import PauseState
-from tests.support.scripted_transport import ScriptedTransport, claimed, opened
+from tests.support.scripted_transport import ScriptedTransport, claimed, found
 from tests.support.wait import until
 
 PAUSED = SystemState(workers_paused=True, mode="drain", reason="upgrade", version=2)
@@ -31,7 +31,7 @@ class Slots:
         chosen = WorkerSettings(pause_poll_interval_ms=3_600_000, **settings)  # type: ignore[arg-type]
         self.loop = ClaimLoop(
             queue, chosen, Policy(), self.pause, free_slots=lambda: self.free, start=self._start,
-            measure=lambda opened, seconds: None,
+            measure=lambda _: None,
         )  # fmt: skip
 
     def _start(self, attempt: Attempt) -> None:
@@ -63,7 +63,7 @@ def jobs(*numbers: int) -> list[Attempt]:
 
 
 async def test_free_slots_are_filled_and_freed_ones_again(queue: ScriptedTransport) -> None:
-    queue.answers.extend([opened(*jobs(1, 2)), opened(*jobs(3)), opened(*jobs(4))])
+    queue.answers.extend([found(*jobs(1, 2)), found(*jobs(3)), found(*jobs(4))])
     slots = Slots(queue, free=2)
     async with running(slots):
         await until(lambda: slots.free == 0, "both slots are busy")
@@ -75,7 +75,7 @@ async def test_free_slots_are_filled_and_freed_ones_again(queue: ScriptedTranspo
 
 
 async def test_slots_that_end_together_are_filled_by_one_claim(queue: ScriptedTransport) -> None:
-    queue.answers.extend([opened(*jobs(1, 2, 3)), opened(*jobs(4, 5, 6))])
+    queue.answers.extend([found(*jobs(1, 2, 3)), found(*jobs(4, 5, 6))])
     slots = Slots(queue, free=3)
     async with running(slots):
         await until(lambda: slots.free == 0, "all are busy")
@@ -94,7 +94,7 @@ async def test_no_claim_asks_for_more_than_the_queue_gives_at_once(queue: Script
 
 async def test_a_lost_reply_is_asked_for_again_with_the_same_request(queue: ScriptedTransport) -> None:
     """Q-16: repeating a claim returns the same jobs, so nothing is lost and nothing claimed twice."""
-    queue.answers.extend([OutcomeUnknown("?"), StoreUnavailable("gone"), opened(*jobs(1))])
+    queue.answers.extend([OutcomeUnknown("?"), StoreUnavailable("gone"), found(*jobs(1))])
     slots = Slots(queue, free=1)
     async with running(slots):
         await until(lambda: slots.started, "the job is started")
@@ -113,7 +113,7 @@ async def test_paused_is_idle_until_the_resume_is_pushed(queue: ScriptedTranspor
         assert len(queue.requests) == 1
         assert queue.waits == []
         queue.system = SystemState(workers_paused=False, version=3)
-        queue.answers.append(opened(*jobs(1), system=queue.system))
+        queue.answers.append(found(*jobs(1), system=queue.system))
         slots.loop.look()
         await until(lambda: slots.started, "it claims")
     assert len(queue.requests) == 2
@@ -122,7 +122,7 @@ async def test_paused_is_idle_until_the_resume_is_pushed(queue: ScriptedTranspor
 async def test_a_resume_pushed_while_the_claim_is_under_way_is_not_missed(queue: ScriptedTransport) -> None:
     """P-7: the reply that says "paused" may be older than the push."""
     queue.hold.clear()
-    queue.answers.extend([opened(system=PAUSED), opened(*jobs(1))])
+    queue.answers.extend([found(system=PAUSED), found(*jobs(1))])
     slots = Slots(queue, free=1)
     async with running(slots):
         await until(lambda: queue.writing, "the claim is under way")
@@ -131,38 +131,32 @@ async def test_a_resume_pushed_while_the_claim_is_under_way_is_not_missed(queue:
         await until(lambda: slots.started, "it looks again")
 
 
-@pytest.mark.parametrize(
-    ("due_in_ms", "fits"),
-    [
-        (None, lambda wait: wait == SAFETY_POLL_SECONDS),
-        (500, lambda wait: wait == 0.5),
-        (60_000, lambda wait: wait == SAFETY_POLL_SECONDS),
-        (-5, lambda wait: wait == 0),
-    ],
-    ids=["nothing is due", "soon", "late", "overdue"],
-)
-async def test_it_waits_until_the_next_job_is_due(
-    queue: ScriptedTransport, due_in_ms: int | None, fits: Callable[[float], bool]
-) -> None:
-    """Q-7: within 100 ms of its time, sweeper or no sweeper; and never longer than the safety poll."""
-    queue.answers.append(opened(due_in_ms=due_in_ms))
+async def test_one_claim_waits_for_work(queue: ScriptedTransport) -> None:
+    """An idle worker costs a call now and then: the claim itself waits."""
     slots = Slots(queue, free=1)
     async with running(slots):
         await until(lambda: queue.waits, "it waits")
-    assert fits(queue.waits[0])
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert queue.waits == [WAIT_SECONDS]
 
 
-async def test_a_due_job_is_claimed_when_its_time_has_come(queue: ScriptedTransport) -> None:
-    queue.answers.extend([opened(due_in_ms=30), opened(*jobs(1))])
+@pytest.mark.parametrize("refusal", [Unauthenticated("revoked"), Forbidden("another worker's")], ids=type)
+async def test_a_worker_that_is_not_let_in_does_not_try_again(
+    queue: ScriptedTransport, refusal: Exception
+) -> None:
+    """Q-2: nothing will change by itself."""
+    queue.answers.append(refusal)
     slots = Slots(queue, free=1)
-    async with running(slots):
-        await until(lambda: slots.started, "the job is claimed", timeout=1)
+    with pytest.raises(type(refusal)):
+        await asyncio.wait_for(slots.loop.run_until(slots.stop), 1)
+    assert len(queue.requests) == 1
 
 
 async def test_a_claim_under_way_is_finished_and_its_jobs_started(queue: ScriptedTransport) -> None:
     """Q-14: they are released in order then; dropping the reply would cost them an attempt each."""
     queue.hold.clear()
-    queue.answers.append(opened(*jobs(1)))
+    queue.answers.append(found(*jobs(1)))
     slots = Slots(queue, free=2)
     async with running(slots) as task:
         await until(lambda: queue.writing, "the claim is under way")
@@ -187,7 +181,7 @@ async def test_stopping_claims_nothing_more_while_the_store_is_away(queue: Scrip
 async def test_stopping_asks_once_more_for_jobs_whose_reply_was_lost(queue: ScriptedTransport) -> None:
     """Q-14, Q-16: they may be ours already; nobody else gets them before their leases end."""
     queue.hold.clear()
-    queue.answers.extend([OutcomeUnknown("?"), opened(*jobs(1))])
+    queue.answers.extend([OutcomeUnknown("?"), found(*jobs(1))])
     slots = Slots(queue, free=1)
     async with running(slots) as task:
         await until(lambda: queue.writing, "the claim is under way")

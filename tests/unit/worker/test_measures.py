@@ -10,7 +10,7 @@ from sluicegate.model import SystemState
 from sluicegate.store.endings import Cancelled, Complete, Ending, Fail, Release
 from sluicegate.worker.attempt import RunningAttempt
 from sluicegate.worker.measures import Measures
-from tests.support.scripted_transport import claimed, opened
+from tests.support.scripted_transport import claimed, found
 
 PAUSED = SystemState(workers_paused=True, mode="drain", reason="upgrade", version=2)
 
@@ -28,9 +28,9 @@ def measures(registry: CollectorRegistry) -> Measures:
 def test_claims_by_result(registry: CollectorRegistry, measures: Measures) -> None:
     first = claimed("job-1", token=1, created_at="1")._replace(claimed_at_ms=1501)
     again = claimed("job-2", token=2)
-    measures.claimed(opened(first, again), 0.25)
-    measures.claimed(opened(), 0.25)
-    measures.claimed(opened(system=PAUSED), 0.25)
+    measures.claimed(found(first, again, seconds=0.25))
+    measures.claimed(found(seconds=0.25))
+    measures.claimed(found(system=PAUSED, seconds=0.25))
     counted = {
         result: registry.get_sample_value("sluicegate_claims_total", {"result": result})
         for result in ("jobs", "empty", "paused")
@@ -40,6 +40,14 @@ def test_claims_by_result(registry: CollectorRegistry, measures: Measures) -> No
     assert registry.get_sample_value("sluicegate_claim_seconds_sum") == 0.75
     assert registry.get_sample_value("sluicegate_job_wait_seconds_count") == 1
     assert registry.get_sample_value("sluicegate_job_wait_seconds_sum") == 1.5
+
+
+def test_what_queue_api_counts_is_not_counted_twice(registry: CollectorRegistry) -> None:
+    measures = Measures(WorkerMetrics(registry), jobs=False)
+    measures.claimed(found(claimed(), seconds=0.25))
+    measures.ended(RunningAttempt(claimed()), Complete("job-1", 1), 2.5)
+    assert registry.get_sample_value("sluicegate_claim_seconds_count") == 0
+    assert not registry.get_sample_value("sluicegate_job_run_seconds_count", {"status": "succeeded"})
 
 
 @pytest.mark.parametrize(
@@ -60,13 +68,13 @@ def test_last_attempts_by_how_they_ended(
     status: str | None,
 ) -> None:  # fmt: skip
     measures.ended(RunningAttempt(claimed(**fields)), ending, 2.5)
-    found = {
+    counted = {
         sample.labels["status"]: sample.value
         for metric in registry.collect()
         for sample in metric.samples
         if sample.name == "sluicegate_job_run_seconds_sum"
     }
-    assert found == ({status: 2.5} if status else {})
+    assert counted == ({status: 2.5} if status else {})
 
 
 def test_how_long_a_cancel_took(registry: CollectorRegistry, measures: Measures) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 from sluicegate.errors import RequestError
-from sluicegate.model import Event, Job, Policy
-from sluicegate.store.claims import Lease, Opened, Renewal
+from sluicegate.model import Job, Policy, SystemState
+from sluicegate.store.claims import Lease, Renewal
 from sluicegate.store.control_feed import Control
 from sluicegate.store.endings import Ending
 from sluicegate.store.events import Append
@@ -19,10 +19,46 @@ from sluicegate.store.shelves import Artifact, StepCheckpoint
 from sluicegate.store.workers import Presence
 
 
+class Claimed(Protocol):
+    """A job as its claim opened it; rendered only when somebody looks."""
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def token(self) -> int: ...
+    @property
+    def worker_id(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def max_run_seconds(self) -> float | None: ...
+    @property
+    def is_last(self) -> bool:
+        """Whether its failure leaves the job no other attempt."""
+
+    @property
+    def waited_ms(self) -> int | None:
+        """From the enqueue to this claim; None unless it is the job's first."""
+
+    def job(self) -> Job: ...
+
+
+class Found(NamedTuple):
+    """What a claim found. seconds: how long the queue took for it, its waiting left out."""
+
+    attempts: Sequence[Claimed]
+    system: SystemState
+    seconds: float
+
+
 class Transport(Protocol):
     """One worker's way to the queue. Errors are those of `sluicegate.errors`."""
 
     name: Literal["redis", "http"]
+
+    @property
+    def worker_id(self) -> str:
+        """The name under which it works; known once it is open."""
 
     def sibling(self) -> Self:
         """An unopened transport to the same queue, for another event loop."""
@@ -32,14 +68,16 @@ class Transport(Protocol):
 
     async def close(self) -> None: ...
 
-    async def claim(self, policy: Policy, *, lease_ms: int, limit: int, request_id: str) -> Opened:
-        """Open attempts; repeat with the same request_id when the reply is lost."""
+    async def claim(
+        self, policy: Policy, *, lease_ms: int, limit: int, request_id: str, wait_seconds: float
+    ) -> Found:
+        """Open attempts, as soon as there is work; without any after wait_seconds, or when workers are paused.
 
-    async def wait_for_work(self, policy: Policy, timeout_seconds: float) -> bool:
-        """True when there may be something to claim; False after the time."""
+        Repeat with the same request_id when the reply is lost. Not to be cancelled: `wake` it instead.
+        """
 
     def wake(self) -> None:
-        """Let `wait_for_work` return at once."""
+        """Let the claim that waits return at once, with what it has."""
 
     async def renew(self, leases: Sequence[Lease]) -> Renewal:
         """Extend leases, learn what operators want."""
@@ -47,12 +85,12 @@ class Transport(Protocol):
     async def settle(self, endings: Sequence[Ending]) -> list[RequestError | None]:
         """End attempts; safe to repeat."""
 
-    async def append_events(self, appends: Sequence[Append]) -> list[Event | RequestError | None]: ...
+    async def append_events(self, appends: Sequence[Append]) -> list[RequestError | None]:
+        """Append in order, all or none; None also where the job's log limit swallowed one. Not fenced against
+        a repeat."""
 
     async def watch(self, deliver: Callable[[Control], None]) -> None:
         """Deliver control messages from now on, until `close`."""
-
-    async def job(self, job_id: str) -> Job: ...
 
     async def save_step(self, job_id: str, token: int, checkpoint: StepCheckpoint) -> None: ...
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from sluicegate import artifacts
 from sluicegate.errors import RequestError
-from sluicegate.model import Event, Job, Policy
+from sluicegate.model import Policy
 from sluicegate.settings import WorkerSettings
-from sluicegate.store import claims, endings, events, jobs, shelves, workers
+from sluicegate.store import claims, endings, events, shelves, workers
 from sluicegate.store.bells import Bells
 from sluicegate.store.connection import Store
 from sluicegate.store.control_feed import Control, ControlFeed
+from sluicegate.worker.transports import Found
+
+SAFETY_POLL_SECONDS: Final = 2.0
+"""Nothing is lost when a bell is: this often a claim that waits looks by itself."""
 
 
 class RedisTransport:
@@ -24,7 +29,8 @@ class RedisTransport:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._worker_id = settings.identity
+        self.worker_id = settings.identity
+        self._woken = False
         self._files = artifacts.open_store(settings)
         self._controls: ControlFeed | None = None
 
@@ -41,46 +47,53 @@ class RedisTransport:
         await self._bells.close()
         await self._store.close()
 
-    async def claim(self, policy: Policy, *, lease_ms: int, limit: int, request_id: str) -> claims.Opened:
-        return await claims.open_attempts(
-            self._store,
-            policy,
-            worker_id=self._worker_id,
-            lease_ms=lease_ms,
-            limit=limit,
-            request_id=request_id,
-        )
-
-    async def wait_for_work(self, policy: Policy, timeout_seconds: float) -> bool:
-        return await self._bells.wait(policy, timeout_seconds)
+    async def claim(
+        self, policy: Policy, *, lease_ms: int, limit: int, request_id: str, wait_seconds: float
+    ) -> Found:
+        self._woken = False
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            began = time.monotonic()
+            opened = await claims.open_attempts(
+                self._store,
+                policy,
+                worker_id=self.worker_id,
+                lease_ms=lease_ms,
+                limit=limit,
+                request_id=request_id,
+            )
+            now = time.monotonic()
+            paused = opened.system.workers_paused
+            if opened.attempts or paused or self._woken or now >= deadline:
+                return Found(opened.attempts, opened.system, now - began)
+            await self._bells.wait(policy, min(deadline - now, _look_in(opened)))
 
     def wake(self) -> None:
+        self._woken = True
         self._bells.wake_all()
 
     async def renew(self, leases: Sequence[claims.Lease]) -> claims.Renewal:
-        return await claims.renew(self._store, self._worker_id, leases)
+        return await claims.renew(self._store, self.worker_id, leases)
 
     async def settle(self, ended: Sequence[endings.Ending]) -> list[RequestError | None]:
-        return await endings.settle(self._store, self._worker_id, ended)
+        return await endings.settle(self._store, self.worker_id, ended)
 
-    async def append_events(self, appends: Sequence[events.Append]) -> list[Event | RequestError | None]:
-        return await events.append_many(self._store, self._worker_id, appends)
+    async def append_events(self, appends: Sequence[events.Append]) -> list[RequestError | None]:
+        outcomes = await events.append_many(self._store, self.worker_id, appends)
+        return [each if isinstance(each, RequestError) else None for each in outcomes]
 
     async def watch(self, deliver: Callable[[Control], None]) -> None:
         self._controls = ControlFeed(self._store, deliver)
         await self._controls.start()
 
-    async def job(self, job_id: str) -> Job:
-        return await jobs.get(self._store, job_id)
-
     async def save_step(self, job_id: str, token: int, checkpoint: shelves.StepCheckpoint) -> None:
-        await shelves.save_step(self._store, self._worker_id, job_id, token, checkpoint)
+        await shelves.save_step(self._store, self.worker_id, job_id, token, checkpoint)
 
     async def steps(self, job_id: str) -> list[shelves.StepCheckpoint]:
         return await shelves.steps(self._store, job_id)
 
     async def state_fact(self, job_id: str, token: int, name: str, value: str) -> str:
-        return await shelves.state_fact(self._store, self._worker_id, job_id, token, name, value)
+        return await shelves.state_fact(self._store, self.worker_id, job_id, token, name, value)
 
     async def put_artifact(
         self, job_id: str, token: int, name: str, content: bytes | Path, content_type: str
@@ -94,7 +107,7 @@ class RedisTransport:
             name,
             _chunks(content),
             job_id=job_id,
-            worker_id=self._worker_id,
+            worker_id=self.worker_id,
             lease_token=token,
             limit=limit,
             content_type=content_type,
@@ -112,7 +125,14 @@ class RedisTransport:
         await workers.announce(self._store, presence)
 
     async def depart(self) -> None:
-        await workers.depart(self._store, self._worker_id)
+        await workers.depart(self._store, self.worker_id)
+
+
+def _look_in(opened: claims.Opened) -> float:
+    """Seconds until the next delayed job is due, by the store's clock; at most until the safety poll."""
+    if opened.next_due_ms is None:
+        return SAFETY_POLL_SECONDS
+    return min(SAFETY_POLL_SECONDS, max(0.0, (opened.next_due_ms - opened.now_ms) / 1000))
 
 
 async def _chunks(content: bytes | Path) -> AsyncIterator[bytes]:
