@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from sluicegate import artifacts
+from sluicegate.errors import RequestError
 from sluicegate.loop import Counts, Loop
+from sluicegate.operations import removal
 from sluicegate.settings import SweeperSettings
-from sluicegate.store import Store, audit, retention
+from sluicegate.store import Store, audit, dead_letters, retention
+
+ABANDONED_MS: Final = 60_000
+"""A purge that began so long ago was cut short: nobody is at it any more."""
 
 
 class Retention(Loop):
@@ -32,18 +39,23 @@ class Retention(Loop):
             "succeeded": await self._remove("succeeded", settings.retention_succeeded_seconds, keep),
             "failed": await self._remove("failed", settings.retention_failed_seconds, keep),
             "cancelled": await self._remove("cancelled", settings.retention_cancelled_seconds, keep),
-            "dead_letters": await self._remove("dead_letter", None, settings.retention_max_dead_letters),
+            "dead_letters": await self._remove_dead_letters(),
             "audit": await self._export_audit(),
         }
 
-    async def _remove(self, status: str, seconds: float | None, keep: int) -> int:
-        older_than_ms = -1 if seconds is None else int(seconds * 1000)
-        job_ids = await retention.due(self._store, status, older_than_ms=older_than_ms, keep=keep)
+    async def _remove(self, status: str, seconds: float, keep: int) -> int:
+        job_ids = await retention.due(self._store, status, older_than_ms=int(seconds * 1000), keep=keep)
         if not job_ids:
             return 0
-        for job_id in job_ids:
-            await self._files.delete(job_id)
-        return sum(error is None for error in await retention.remove(self._store, status, job_ids))
+        return _done(await removal.remove(self._store, self._files, status, job_ids))
+
+    async def _remove_dead_letters(self) -> int:
+        """Those past their number, and what is left of a purge that was cut short."""
+        begun = await dead_letters.condemned(self._store, older_than_ms=ABANDONED_MS)
+        keep = self._settings.retention_max_dead_letters
+        over = await retention.due(self._store, "dead_letter", older_than_ms=-1, keep=keep)
+        job_ids = list(dict.fromkeys((*begun, *over)))
+        return _done(await removal.purge(self._store, self._files, job_ids)) if job_ids else 0
 
     async def _export_audit(self) -> int:
         """Append the oldest entries to a file, safely on disk, before the store forgets them."""
@@ -58,6 +70,10 @@ class Retention(Loop):
         await asyncio.to_thread(_append_synced, self._settings.data_dir / "audit" / "audit.jsonl", lines)
         await retention.drop_audit(self._store, [entry_id for entry_id, _ in entries])
         return len(entries)
+
+
+def _done(outcomes: Sequence[RequestError | None]) -> int:
+    return sum(error is None for error in outcomes)
 
 
 def _append_synced(path: Path, lines: bytes) -> None:

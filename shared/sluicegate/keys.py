@@ -14,6 +14,7 @@ META: Final = Q + "meta"
 PAUSE: Final = Q + "pause"
 AUDIT: Final = Q + "audit"
 DEAD: Final = Q + "dead"
+CONDEMNED: Final = Q + "condemned"
 DELAYED: Final = Q + "delayed"
 LEASES: Final = Q + "leases"
 LANES: Final = Q + "lanes"
@@ -80,6 +81,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "status:<status>": "zset: job -> time it entered the status",
     "counters": "hash: totals for metrics",
     "dead": "stream: dead letters",
+    "condemned": "zset: dead letter whose removal has begun -> when, in ms",
     "events": "stream, capped: notices of what changed",
     "control": "stream, capped: pause and cancel, what wakes workers",
     "audit": "stream: who did what",

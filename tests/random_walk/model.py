@@ -39,6 +39,8 @@ class ModelJob:
     due: int | None = None
     wait: int = 0
     since: int = UNKNOWN
+    redriven: bool = False
+    condemned: bool = False
     history: list[str] = field(default_factory=list)
 
 
@@ -213,12 +215,26 @@ class Model:
         job = self.jobs.get(job_id)
         if job is None:
             return "JOB_NOT_FOUND"
+        if job.redriven and job.status in ("queued", "running"):
+            return "UNCHANGED"
         if job.status != "dead_letter":
             return f"STATE_CONFLICT {job.status}"
+        if job.condemned:
+            return "CONDEMNED"
         job.status, job.attempt, job.releases, job.owner, job.started = "queued", 1, 0, None, None
+        job.redriven = True
         job.history.append("job.redriven")
         job.since = UNKNOWN
         self._join(job, "+w")
+        return "OK"
+
+    def condemn(self, job_id: str) -> str:
+        job = self.jobs.get(job_id)
+        if job is None:
+            return "JOB_NOT_FOUND"
+        if job.status != "dead_letter":
+            return f"STATE_CONFLICT {job.status}"
+        job.condemned = True
         return "OK"
 
     def remove(self, job_id: str, believed: str) -> str:

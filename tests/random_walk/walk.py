@@ -282,6 +282,12 @@ class Walk(RuleBasedStateMachine):
         job_id = self._pick(at, "dead_letter")
         self._word("redrive", (job_id,), lambda: self.model.redrive(job_id), actor="ann", reason="")
 
+    @precondition(lambda self: self._any("dead_letter"))
+    @rule(at=held_picks)
+    def condemn(self, at: int) -> None:
+        job_id = self._pick(at, "dead_letter")
+        self._word("condemn", (job_id,), lambda: self.model.condemn(job_id), actor="ann", reason="")
+
     @precondition(lambda self: self._any(*ENDED))
     @rule(
         at=held_picks, first=st.sampled_from(["queued", *ENDED]), believed=st.sampled_from(["", "", "queued"])
@@ -291,9 +297,11 @@ class Walk(RuleBasedStateMachine):
         known = self.model.jobs.get(job_id)
         status = believed or (known.status if known else "succeeded")
         self._word(
-            "retention", (job_id, status), lambda: self.model.remove(job_id, status),
-            before_ms=self.model.clock + HOUR_MS, actor="", reason="",
-        )  # fmt: skip
+            "retention",
+            (job_id, status),
+            lambda: self.model.remove(job_id, status),
+            before_ms=self.model.clock + HOUR_MS,
+        )
 
     @rule()
     def forget_policies(self) -> None:

@@ -86,8 +86,8 @@ def test_each_script_has_its_tests() -> None:
 def test_memory_never_stops_what_frees_it(name: str) -> None:
     """At maxmemory attempts still end, or every lease would expire just then; enqueue is refused."""
     freeing = {
-        "heartbeat", "complete", "fail", "release", "cancel", "cancel_ack", "expire_leases", "retention",
-        "pause",
+        "heartbeat", "complete", "fail", "release", "cancel", "cancel_ack", "expire_leases", "condemn",
+        "retention", "pause",
     }  # fmt: skip
     flags = scripts.script(name).header.get("Flags", [])
     assert ("allow-oom" in flags) == (name in freeing)
@@ -136,6 +136,7 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
     await builder.waiting(unique="ann:key", fingerprint="f", **other())
     dead = await builder.dead_letter(**other())
     await dead_letters.redrive(store, [dead.job_id], actor="ann", reason="again")
+    await dead_letters.condemn(store, [(await builder.dead_letter(**other())).job_id])
     late = await builder.cancelling(**other())
     await builder.ended(late, endings.Complete(late.job_id, late.token))
     waiting = await builder.waiting(**other())

@@ -21,7 +21,7 @@ async def test_a_dead_letter_starts_anew(store: Store, builder: JobBuilder) -> N
     await shelves.state_fact(store, "worker-1", made.job_id, made.token, "start_commit", "abc")
     await builder.ended(made, endings.Fail(made.job_id, made.token, "broken", failure_class="flaky"))
     before = await contents(store)
-    assert await dead_letters.redrive(store, [made.job_id], actor="ann", reason="fixed") == [None]
+    assert await dead_letters.redrive(store, [made.job_id], actor="ann", reason="fixed") == [True]
     after = await contents(store)
     ready = {"ready", *(f"ready:{policy.id}" for policy in (builder.everything, builder.work))}
     assert changed(before, after) == ready | {
@@ -30,7 +30,7 @@ async def test_a_dead_letter_starts_anew(store: Store, builder: JobBuilder) -> N
     }  # fmt: skip
     stored = await fields(store, made.job_id)
     assert stored.pop("entry").startswith("+w")
-    stored.pop("updated_at")
+    assert stored.pop("redriven_at") == stored.pop("updated_at")
     assert stored == {"status": "queued", "token": "1", "max_attempts": "1", "ended": "1:fail:worker-1"}
     assert await dead_letters.listing(store) == ([], None)
     assert await kinds(store, made.job_id) == ["job.claimed", "job.dead_lettered", "job.redriven"]
@@ -51,7 +51,7 @@ async def test_all_attempts_are_there_again(store: Store, builder: JobBuilder) -
         await builder.claim()
         await builder.ended(made, endings.Fail(made.job_id, token, "broken"))
     assert (await jobs.get(store, made.job_id)).status == "dead_letter"
-    assert await dead_letters.redrive(store, [made.job_id], actor="ann") == [None]
+    assert await dead_letters.redrive(store, [made.job_id], actor="ann") == [True]
     for token, attempt in ((4, 1), (5, 2)):
         (job,) = await builder.claim()
         assert (job.attempt, job.releases, job.lease_token) == (attempt, 0, str(token))
@@ -81,15 +81,33 @@ async def test_an_unknown_job_is_not_found(store: Store) -> None:
 
 
 async def test_twice_is_once(store: Store, builder: JobBuilder) -> None:
+    """Q-8: who repeats a redrive whose answer was lost gets it again, as long as the job lives on."""
     made = await builder.dead_letter()
-    first, second = await dead_letters.redrive(store, [made.job_id] * 2, actor="ann")
-    assert (first, type(second)) == (None, Conflict)
-    assert (await jobs.counts(store)).queued == 1
+    assert await dead_letters.redrive(store, [made.job_id] * 2, actor="ann") == [True, False]
+    before = await contents(store)
+    assert await dead_letters.redrive(store, [made.job_id], actor="bob") == [False]
+    assert await contents(store) == before
+    (job,) = await builder.claim()
+    assert await dead_letters.redrive(store, [made.job_id], actor="ann") == [False]
+    assert (await jobs.counts(store)).running == 1
+    await builder.ended(made, endings.Complete(made.job_id, int(job.lease_token or 0)))
+    (refused,) = await dead_letters.redrive(store, [made.job_id], actor="ann")
+    assert isinstance(refused, Conflict)
+
+
+async def test_what_is_being_purged_stays_dead(store: Store, builder: JobBuilder) -> None:
+    """Q-8: its files may be gone already, and with them the patches that its next attempt would need."""
+    made = await builder.dead_letter()
+    await dead_letters.condemn(store, [made.job_id])
+    before = await contents(store)
+    (refused,) = await dead_letters.redrive(store, [made.job_id], actor="ann")
+    assert isinstance(refused, Conflict) and "purged" in refused.detail
+    assert await contents(store) == before
 
 
 async def test_many_are_redriven_in_order(store: Store, builder: JobBuilder) -> None:
     """Q-8."""
     made = [await builder.dead_letter(type=f"t{at}") for at in range(15)]
-    assert await dead_letters.redrive(store, [each.job_id for each in made], actor="ann") == [None] * 15
+    assert await dead_letters.redrive(store, [each.job_id for each in made], actor="ann") == [True] * 15
     assert (await jobs.counts(store)).queued == 15
     assert (await audit.page(store, limit=100))[0][0].target == made[-1].job_id

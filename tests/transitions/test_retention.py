@@ -8,7 +8,7 @@ import uuid_utils
 from sluicegate import keys
 from sluicegate.errors import Conflict, NotFound
 from sluicegate.model import NewEvent
-from sluicegate.store import audit, events, jobs, retention, shelves
+from sluicegate.store import dead_letters, events, jobs, retention, shelves
 from sluicegate.store.connection import Store
 from tests.support.contents import changed, contents
 from tests.support.job_builder import JobBuilder, now_ms, past
@@ -34,16 +34,6 @@ async def test_an_ended_job_goes_with_all_its_keys(store: Store, builder: JobBui
     assert await jobs.read(store, [made.job_id]) == [None]
 
 
-async def test_a_purge_is_audited(store: Store, builder: JobBuilder) -> None:
-    """Q-8."""
-    made = await builder.dead_letter()
-    await retention.remove(store, "dead_letter", [made.job_id], actor="ann", reason="old")
-    (entry,), _ = await audit.page(store)
-    assert (entry.control, entry.action, entry.actor_user_id, entry.reason, entry.target) == (
-        "dead_letter_purge", "purge", "ann", "old", made.job_id,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("state", ["waiting", "delayed", "returned", "running", "stale", "cancelling"])
 async def test_a_job_that_goes_on_is_never_removed(store: Store, builder: JobBuilder, state: str) -> None:
     """Q-15, whatever the caller believes."""
@@ -58,12 +48,20 @@ async def test_a_job_that_goes_on_is_never_removed(store: Store, builder: JobBui
 
 
 async def test_what_was_redriven_meanwhile_stays(store: Store, builder: JobBuilder) -> None:
-    """Its files may be gone by then, but not the job."""
+    """Q-15, whatever the caller saw before."""
     made = await builder.dead_letter()
     await store.run("redrive", [(made.job_id,)], actor="ann", reason="")
     (refused,) = await retention.remove(store, "dead_letter", [made.job_id])
     assert isinstance(refused, Conflict)
     assert [job.id for job in await builder.claim()] == [made.job_id]
+
+
+async def test_no_mark_is_left_of_a_condemned_job(store: Store, builder: JobBuilder) -> None:
+    """Q-8, Q-15."""
+    made = await builder.dead_letter()
+    await dead_letters.condemn(store, [made.job_id])
+    assert await retention.remove(store, "dead_letter", [made.job_id]) == [None]
+    assert await store.command("EXISTS", keys.CONDEMNED) == 0
 
 
 async def test_what_ended_later_than_asked_stays(store: Store, builder: JobBuilder) -> None:
@@ -72,9 +70,7 @@ async def test_what_ended_later_than_asked_stays(store: Store, builder: JobBuild
     before = await contents(store)
     for time, word in ((ended - 1, "STATE_CONFLICT succeeded"), (ended, "OK")):
         assert await contents(store) == before
-        reply = await store.run(
-            "retention", [(made.job_id, "succeeded")], before_ms=time, actor="", reason=""
-        )
+        reply = await store.run("retention", [(made.job_id, "succeeded")], before_ms=time)
         assert reply == [[word]]
 
 

@@ -22,16 +22,10 @@ async def due(store: Store, status: str, *, older_than_ms: int, keep: int, limit
     return list(await store.command("ZRANGEBYSCORE", key, "-inf", now - older_than_ms, "LIMIT", 0, limit))
 
 
-async def remove(
-    store: Store, status: str, job_ids: Sequence[str], *, actor: str | None = None, reason: str | None = None
-) -> list[RequestError | None]:
+async def remove(store: Store, status: str, job_ids: Sequence[str]) -> list[RequestError | None]:
     """Delete all keys of these ended jobs; their files must be gone. Per id None, or why not."""
     replies = await store.run_many(
-        "retention",
-        [(job_id, status) for job_id in job_ids],
-        before_ms=await store.now_ms(),
-        actor=actor or "",
-        reason=reason or "",
+        "retention", [(job_id, status) for job_id in job_ids], before_ms=await store.now_ms()
     )
     return words.outcomes(replies, job_ids)
 

@@ -24,6 +24,8 @@ def refused(word: str, job_id: str) -> RequestError:
             return LeaseLost(f"this attempt no longer holds job {job_id}")
         case "OWNERSHIP_MISMATCH":
             return Conflict(f"another worker holds job {job_id}", code="job_ownership_mismatch")
+        case "CONDEMNED":
+            return Conflict(f"job {job_id} is being purged", code="job_state_conflict")
         case "STATE_CONFLICT":
             return Conflict(f"job {job_id} is {rest}", code="job_state_conflict", jobStatus=rest)
     raise ValueError(f"not a refusal: {word}")

@@ -12,9 +12,20 @@ import pytest
 
 from services.sweeper.retention import Retention
 from sluicegate import artifacts, keys
+from sluicegate.errors import Conflict, NotFound
+from sluicegate.operations import removal
 from sluicegate.settings import Settings, SweeperSettings
-from sluicegate.store import Store, audit, cancellation, invariants, jobs, pause, retention
-from sluicegate.store.endings import Complete
+from sluicegate.store import (
+    Store,
+    audit,
+    cancellation,
+    dead_letters,
+    invariants,
+    jobs,
+    pause,
+    retention,
+)
+from sluicegate.store.endings import Complete, Fail
 from tests.support.contents import contents
 from tests.support.job_builder import JobBuilder, Made, now_ms
 from tests.support.wait import until
@@ -273,3 +284,62 @@ async def test_paused_it_goes_on(
     await pause.change(store, action="pause", mode="drain", reason="upgrade", actor="someone")
     await loop(store, sweeper_settings).run_once()
     assert not await exists(store, made)
+
+
+@pytest.mark.parametrize("cut", ["before the files", "between files and keys"])
+async def test_a_purge_that_was_cut_short_is_ended(
+    store: Store, builder: JobBuilder, sweeper_settings: SweeperSettings, monkeypatch: pytest.MonkeyPatch,
+    cut: str,
+) -> None:  # fmt: skip
+    """Q-8, Q-15: once condemned it is audited, nobody redrives it, and in the end all of it is gone."""
+    made = await with_file(store, sweeper_settings, builder, max_attempts=1)
+    await builder.ended(made, Fail(made.job_id, made.token, "broken"))
+    files = artifacts.open_store(sweeper_settings)
+
+    async def crash(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        place: tuple[object, str] = (files, "delete") if cut == "before the files" else (retention, "remove")
+        patch.setattr(*place, crash)
+        with pytest.raises(KeyboardInterrupt):
+            await removal.purge(store, files, [made.job_id], actor="ann", reason="old")
+    assert folder(sweeper_settings, made).exists() == (cut == "before the files")
+    assert [(each.action, each.target) for each in (await audit.page(store))[0]] == [("purge", made.job_id)]
+    (refused,) = await dead_letters.redrive(store, [made.job_id], actor="bob")
+    assert isinstance(refused, Conflict)
+
+    sweep = loop(store, sweeper_settings)
+    assert await sweep.run_once() == NONE, "whoever began it may still be at it"
+    await store.command("ZADD", keys.CONDEMNED, await now_ms(store) - 61_000, made.job_id)
+    assert await sweep.run_once() == NONE | {"dead_letters": 1}
+    assert not await exists(store, made) and not folder(sweeper_settings, made).exists()
+    assert len((await audit.page(store))[0]) == 1
+
+
+async def test_a_purge_that_was_cut_short_can_be_repeated(
+    store: Store, builder: JobBuilder, sweeper_settings: SweeperSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Q-8: at once, by whoever asked."""
+    made = await with_file(store, sweeper_settings, builder, max_attempts=1)
+    await builder.ended(made, Fail(made.job_id, made.token, "broken"))
+    files = artifacts.open_store(sweeper_settings)
+    await dead_letters.condemn(store, [made.job_id], actor="ann")
+    await files.delete(made.job_id)
+    assert await removal.purge(store, files, [made.job_id], actor="ann") == [None]
+    assert not await exists(store, made)
+    (refused,) = await removal.purge(store, files, [made.job_id], actor="ann")
+    assert isinstance(refused, NotFound)
+
+
+async def test_only_what_is_condemned_loses_its_files(
+    store: Store, builder: JobBuilder, sweeper_settings: SweeperSettings
+) -> None:
+    """Q-8: a redrive that came first keeps the job, and all that its next attempt needs."""
+    made = await with_file(store, sweeper_settings, builder, max_attempts=1)
+    await builder.ended(made, Fail(made.job_id, made.token, "broken"))
+    await dead_letters.redrive(store, [made.job_id], actor="bob")
+    files = artifacts.open_store(sweeper_settings)
+    (refused,) = await removal.purge(store, files, [made.job_id], actor="ann")
+    assert isinstance(refused, Conflict)
+    assert list(folder(sweeper_settings, made).iterdir())

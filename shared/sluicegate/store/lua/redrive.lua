@@ -3,7 +3,8 @@
 -- Args     actor              text     who
 --          reason             text     why; may be empty
 -- Each     id                 text     job
--- Replies  OK                 one word per job: OK, STATE_CONFLICT <status>, JOB_NOT_FOUND
+-- Replies  OK                 one word per job: OK, UNCHANGED (redriven before, and not ended since),
+--                             CONDEMNED, STATE_CONFLICT <status>, JOB_NOT_FOUND
 -- Repeat   safe: a redriven job is no longer a dead letter
 local words = {}
 for at = 1, N do
@@ -12,8 +13,12 @@ for at = 1, N do
   local word
   if not job then
     word = 'JOB_NOT_FOUND'
+  elseif (job.status == 'queued' or job.status == 'running') and redis.call('HEXISTS', job_key(id), 'redriven_at') == 1 then
+    word = 'UNCHANGED'
   elseif job.status ~= 'dead_letter' then
     word = 'STATE_CONFLICT ' .. job.status
+  elseif redis.call('ZSCORE', Q .. 'condemned', id) then
+    word = 'CONDEMNED'
   else
     local key = job_key(id)
     local dead = redis.call('HGET', key, 'dead')
@@ -22,6 +27,7 @@ for at = 1, N do
     end
     requeue(job)
     redis.call('HDEL', key, 'dead', 'attempt', 'releases', 'finished_at', 'error', 'failure_class', 'waiting_since')
+    redis.call('HSET', key, 'redriven_at', int(now))
     event(id, job.created_at, 'job.redriven', 'actorUserId', actor, 'reason', reason)
     redis.call('HSET', key, 'entry', join(job.lane, '+w', id))
     redis.call('XADD', Q .. 'audit', '*', 'control', 'dead_letter_redrive', 'action', 'redrive', 'actor', actor,

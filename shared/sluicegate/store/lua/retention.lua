@@ -1,8 +1,6 @@
 -- retention: remove ended jobs with all their keys. Their files are gone by now: files first, keys after.
 -- From     succeeded, failed, cancelled, dead_letter   To  (none)
 -- Args     before_ms          integer  only jobs that ended at or before this time
---          actor              text     who purges; empty for retention itself, which is not audited
---          reason             text     why; may be empty
 -- Each     id                 text     job
 --          status             text     the terminal status it was seen in
 -- Replies  OK                 one word per job: OK, STATE_CONFLICT <status>, JOB_NOT_FOUND
@@ -26,10 +24,7 @@ for at = 1, N do
     redis.call('ZREM', Q .. 'status:' .. status, id)
     if found[2] then
       redis.call('XDEL', Q .. 'dead', found[2])
-    end
-    if actor ~= '' then
-      redis.call('XADD', Q .. 'audit', '*', 'control', 'dead_letter_purge', 'action', 'purge', 'actor', actor,
-        'reason', reason, 'target', id)
+      redis.call('ZREM', Q .. 'condemned', id)
     end
     notify('removed', { id })
   end
