@@ -23,7 +23,8 @@ from sluicegate.store.claims import Lease
 from sluicegate.store.control_feed import Control
 from sluicegate.store.endings import Ending
 from sluicegate.store.workers import Presence
-from sluicegate.worker.attempt import Interruption, RunningAttempt
+from sluicegate.worker.attempt import RunningAttempt
+from sluicegate.worker.attempts import Attempts
 from sluicegate.worker.claim_loop import ClaimLoop
 from sluicegate.worker.context import Handler, JobContext, WorkerParts
 from sluicegate.worker.controls import PauseState
@@ -35,10 +36,6 @@ from sluicegate.worker.transports import Claimed, Transport
 from sluicegate.worker.workspaces import Workspaces
 
 log: Final = logs.get("sluicegate.worker")
-OWN_END_SECONDS: Final = 2.0
-"""Beyond the grace of its signals, an interrupted handler has this long before its task is cancelled; it is
-cancelled again this often, since a handler may swallow one."""
-DRAIN_LOOK_SECONDS: Final = 0.5
 
 
 class Worker:
@@ -57,10 +54,9 @@ class Worker:
         self.metrics_registry = CollectorRegistry()
         self._transport = transport
         self._handlers: dict[str, Handler] = {}
-        self._running: dict[str, RunningAttempt] = {}
-        self._displaced: set[RunningAttempt] = set()
         self._metrics = WorkerMetrics(self.metrics_registry)
         self._measures = Measures(self._metrics, jobs=transport.name == "redis")
+        self._attempts = Attempts(settings, self._measures.cancel_heard)
         self._stop_requests = 0
         self._stop_requested = asyncio.Event()
         self._stop_now = asyncio.Event()
@@ -103,7 +99,7 @@ class Worker:
         self._stop_requested.set()
         if self._stop_requests > 1:
             self._stop_now.set()
-        log.info("worker.stopping", running=len(self._running), at_once=self._stop_now.is_set())
+        log.info("worker.stopping", running=len(self._attempts), at_once=self._stop_now.is_set())
 
     async def run(self, *, handle_signals: bool = True) -> None:
         """Work until stopped. Raises StoreUnavailable or ConfigurationError when it cannot start.
@@ -144,7 +140,7 @@ class Worker:
             self.settings,
             policy,
             pause,
-            free_slots=lambda: self.settings.worker_concurrency - len(self._running) - len(self._displaced),
+            free_slots=lambda: self.settings.worker_concurrency - len(self._attempts),
             start=self._start,
             measure=self._measures.claimed,
         )
@@ -160,7 +156,7 @@ class Worker:
             self._stop_now.set()  # a defect, or cancelled: nobody waits for a deadline
             raise
         finally:
-            await self._drain()
+            await self._attempts.drain(self._stop_now)
             await outbox.stop(self.settings.redis_timeout_ms / 1000)
             await heartbeats.stop()  # the leases of what the outbox held went on until here
             with contextlib.suppress(SluicegateError):
@@ -180,11 +176,7 @@ class Worker:
 
     def _start(self, claimed: Claimed) -> None:
         attempt = RunningAttempt(claimed)
-        if (earlier := self._running.get(claimed.job_id)) is not None:
-            # Its lease ran out while this process stood still, and the job has come back to us.
-            self._displaced.add(earlier)
-            self._interrupt(earlier, "lost")
-        self._running[claimed.job_id] = attempt
+        self._attempts.add(attempt)
         attempt.task = asyncio.create_task(self._attempt(attempt))
 
     async def _attempt(self, attempt: RunningAttempt) -> None:
@@ -193,7 +185,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         began, timer = loop.time(), None
         if limit := attempt.claimed.max_run_seconds:
-            timer = loop.call_later(limit, self._interrupt, attempt, "run_timeout")
+            timer = loop.call_later(limit, self._attempts.interrupt, attempt, "run_timeout")
         try:
             ending = await run_attempt(attempt, self._handlers[attempt.claimed.type], context)
             if ending is not None:
@@ -202,62 +194,10 @@ class Worker:
         finally:
             if timer is not None:
                 timer.cancel()
-            self._displaced.discard(attempt)
-            if self._running.get(attempt.job_id) is attempt:
-                del self._running[attempt.job_id]
+            self._attempts.remove(attempt)
             self._claims.slot_freed()
             if context.used_workspace is not None:
                 self._parts.workspaces.remove(context.used_workspace)
-
-    def _interrupt(self, attempt: RunningAttempt, why: Interruption, requested_ms: int | None = None) -> None:
-        """Ask an attempt to end; a handler that does not look is ended from outside after the grace."""
-        if not attempt.interrupt(why, requested_ms) or attempt.task is None:
-            return
-        if why == "cancel":
-            self._measures.cancel_heard(attempt)
-        grace = 0.0
-        if why != "lost":
-            grace = self.settings.stop_sigint_grace_seconds + self.settings.stop_sigterm_grace_seconds
-            grace += OWN_END_SECONDS
-        asyncio.get_running_loop().call_later(grace, self._end, attempt)
-
-    def _end(self, attempt: RunningAttempt) -> None:
-        """End the handler from outside, and again until it has ended."""
-        if attempt.task is not None and not attempt.task.done():
-            attempt.task.cancel()
-            asyncio.get_running_loop().call_later(OWN_END_SECONDS, self._end, attempt)
-
-    async def _drain(self) -> None:
-        """Let jobs run to the deadline, then release the rest; quiesced ones at once; all if asked twice."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.settings.worker_shutdown_seconds
-        asked_twice = asyncio.ensure_future(self._stop_now.wait())
-        try:
-            while attempts := [*self._running.values(), *self._displaced]:
-                left = deadline - loop.time()
-                for attempt in attempts:
-                    if self._stop_now.is_set():
-                        self._end_now(attempt)
-                    elif left <= 0 or attempt.waiting_at_checkpoint:
-                        self._interrupt(attempt, "release")
-                ending: set[asyncio.Future[Any]] = {attempt.task for attempt in attempts if attempt.task}
-                if not self._stop_now.is_set():
-                    ending.add(asked_twice)
-                await asyncio.wait(
-                    ending,
-                    timeout=min(left, DRAIN_LOOK_SECONDS) if left > 0 else DRAIN_LOOK_SECONDS,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-        finally:
-            asked_twice.cancel()
-
-    def _end_now(self, attempt: RunningAttempt) -> None:
-        """Without grace: the operator asked twice. The job is released all the same."""
-        attempt.interrupt("release")
-        for command in attempt.commands:
-            command.kill_now()
-        if attempt.task is not None:
-            attempt.task.cancel()
 
     @contextlib.contextmanager
     def _signals(self, wanted: bool) -> Any:
@@ -276,14 +216,14 @@ class Worker:
         lease_ms = int(self.settings.worker_lease_seconds * 1000)
         running = [
             Lease(attempt.job_id, attempt.token, lease_ms)
-            for attempt in list(self._running.values())
+            for attempt in self._attempts.current()
             if attempt.interruption != "lost"
         ]
         return running + [Lease(job_id, token, lease_ms) for job_id, token in self._outbox.unwritten()]
 
     def _presence(self) -> Presence:
         """Called in the heartbeat thread."""
-        jobs = list(self._running)
+        jobs = [attempt.job_id for attempt in self._attempts.current()]
         self._metrics.slots.labels("busy").set(len(jobs))
         self._metrics.slots.labels("free").set(max(0, self.settings.worker_concurrency - len(jobs)))
         return Presence(
@@ -309,25 +249,25 @@ class Worker:
     def _hear_beats(self, beats: Sequence[Beat], system: SystemState) -> None:
         self._pause.observe(system)
         for lease, answer in beats:
-            attempt = self._running.get(lease.job_id)
-            if attempt is None or attempt.token != lease.token:
+            attempt = self._attempts.holding(lease.job_id, lease.token)
+            if attempt is None:
                 continue
             if isinstance(answer, RequestError):
                 if attempt.interruption == "run_timeout":
                     continue  # past its time limit a lease is not renewed (70-52); its ending is on the way
                 log.warning("worker.lease.lost", job_id=lease.job_id, code=answer.code)
-                self._interrupt(attempt, "lost")
+                self._attempts.interrupt(attempt, "lost")
             elif answer.cancel_requested_at_ms is not None:
-                self._interrupt(attempt, "cancel", answer.cancel_requested_at_ms)
+                self._attempts.interrupt(attempt, "cancel", answer.cancel_requested_at_ms)
 
     def _hear_control(self, control: Control) -> None:
         if control.system is not None:
             self._pause.observe(control.system)
             self._claims.look()
             return
-        attempt = self._running.get(control.job_id or "")
-        if control.kind == "cancel" and attempt is not None and attempt.token == control.token:
-            self._interrupt(attempt, "cancel", control.at_ms)
+        attempt = self._attempts.holding(control.job_id, control.token)
+        if control.kind == "cancel" and attempt is not None:
+            self._attempts.interrupt(attempt, "cancel", control.at_ms)
 
     def _refused(self, ending: Ending, error: RequestError) -> None:
         log.warning("worker.ending.refused", job_id=ending.job_id, code=error.code)

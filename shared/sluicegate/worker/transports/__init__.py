@@ -71,7 +71,7 @@ class Transport(Protocol):
     async def claim(
         self, policy: Policy, *, lease_ms: int, limit: int, request_id: str, wait_seconds: float
     ) -> Found:
-        """Open attempts, as soon as there is work; without any after wait_seconds, or when workers are paused.
+        """Open attempts as soon as there is work; none after wait_seconds, or while workers are paused.
 
         Repeat with the same request_id when the reply is lost. Not to be cancelled: `wake` it instead.
         """
