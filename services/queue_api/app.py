@@ -1,4 +1,4 @@
-"""The queue's REST service as an app: one bell reader and one reader of notices for all its requests."""
+"""The queue's REST service as an app: one bell reader and one reader of events for all its requests."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from functools import partial
 from aiohttp import web
 
 from services.queue_api.alarms import Alarms
-from services.queue_api.keys import ALARMS, BELLS, NOTICES, SUBMISSIONS
+from services.queue_api.keys import ALARMS, BELLS, LIVE_EVENTS, SUBMISSIONS
 from services.queue_api.routes import ROUTES
 from sluicegate.gathering import Gathering
 from sluicegate.http import application
+from sluicegate.http.sse import event_frame
 from sluicegate.operations.jobs import submit
 from sluicegate.settings import QueueApiSettings
 from sluicegate.store import Store
 from sluicegate.store.bells import Bells
+from sluicegate.store.live_events import LiveEvents
 from sluicegate.store.notices import Notices
 
 
@@ -23,7 +25,7 @@ def build(settings: QueueApiSettings, store: Store) -> web.Application:
     app = application(settings, store, ROUTES)
     app[BELLS] = Bells(store)
     app[ALARMS] = Alarms(app[BELLS])
-    app[NOTICES] = Notices(store)
+    app[LIVE_EVENTS] = LiveEvents(store, Notices(store), event_frame)
     app[SUBMISSIONS] = Gathering(partial(submit, store))
     app.on_cleanup.append(_close_readers)
     return app
@@ -32,5 +34,5 @@ def build(settings: QueueApiSettings, store: Store) -> web.Application:
 async def _close_readers(app: web.Application) -> None:
     app[ALARMS].close()
     await app[BELLS].close()
-    await app[NOTICES].close()
+    await app[LIVE_EVENTS].close()
     await app[SUBMISSIONS].close()

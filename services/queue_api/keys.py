@@ -12,11 +12,11 @@ from sluicegate.gathering import Gathering
 from sluicegate.operations.jobs import Accepted
 from sluicegate.store.bells import Bells
 from sluicegate.store.jobs import Submission
-from sluicegate.store.notices import Notices
+from sluicegate.store.live_events import LiveEvents
 
 BELLS: Final = web.AppKey("bells", Bells)
 ALARMS: Final = web.AppKey("alarms", Alarms)
-NOTICES: Final = web.AppKey("notices", Notices)
+LIVE_EVENTS: Final = web.AppKey("live_events", LiveEvents)
 Submissions = Gathering[Submission, Accepted | RequestError]
 SUBMISSIONS: Final[web.AppKey[Submissions]] = web.AppKey("submissions", Gathering)
 """Concurrent enqueues: one call to the store for all that come while another is under way."""

@@ -1,31 +1,128 @@
-"""The addresses of the queue's REST service."""
+"""The addresses of the queue's REST service: who may call them, what goes in, what comes out."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from aiohttp import web
-
-from services.queue_api.handlers import claims, endings, events, jobs
+from services.queue_api.handlers import claims, endings, events, jobs, tokens
+from sluicegate.http import Endpoint
+from sluicegate.model import Event, Job, NewJob
+from sluicegate.operations import calls
+from sluicegate.operations.answers import (
+    AppendAnswer,
+    ClaimAnswer,
+    EnqueuedItem,
+    HeartbeatAnswer,
+    HeartbeatsAnswer,
+    Items,
+    JobItem,
+    Listed,
+)
+from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
 
 JOBS: Final = "/api/queue/jobs"
 JOB: Final = JOBS + "/{id}"
+TOKENS: Final = "/api/queue/workers/tokens"
+HELD: Final = ("job_not_found", "job_not_authorized", "job_ownership_mismatch", "lease_lost")
 
 ROUTES: Final = (
-    web.post(JOBS, jobs.enqueue),
-    web.get(JOBS, jobs.listing),
-    web.post(JOBS + "/batch", jobs.enqueue_many),
-    web.post(JOBS + "/claim", claims.claim),
-    web.post(JOBS + "/heartbeat", claims.heartbeat_many),
-    web.post(JOBS + "/finish", endings.finish),
-    web.get(JOB, jobs.get),
-    web.post(JOB + "/heartbeat", claims.heartbeat),
-    web.post(JOB + "/complete", endings.complete),
-    web.post(JOB + "/fail", endings.fail),
-    web.post(JOB + "/release", endings.release),
-    web.post(JOB + "/cancel", jobs.cancel),
-    web.post(JOB + "/cancel/ack", endings.acknowledge_cancel),
-    web.post(JOB + "/events", events.append),
-    web.get(JOB + "/events", events.page),
-    web.get(JOB + "/events/stream", events.stream, allow_head=False),
-)
+    Endpoint(
+        method="POST", path=JOBS, handler=jobs.enqueue, may="operator", also=("producer",), tag="jobs",
+        summary="Enqueue a job", body=NewJob, replies={201: Job, 200: Job},
+        errors=("idempotency_conflict", "payload_too_large", "queue_full"),
+    ),
+    Endpoint(
+        method="GET", path=JOBS, handler=jobs.listing, may="viewer", also=("producer",), tag="jobs",
+        summary="List jobs, the latest change of status first", query=calls.JobsQuery,
+        replies={200: Listed[Job]},
+    ),
+    Endpoint(
+        method="POST", path=JOBS + "/batch", handler=jobs.enqueue_many, may="operator", also=("producer",),
+        tag="jobs", summary="Enqueue up to 1,000 jobs, each judged by itself",
+        body=calls.EnqueueManyCall, replies={207: Items[EnqueuedItem]},
+    ),
+    Endpoint(
+        method="POST", path=JOBS + "/claim", handler=claims.claim, may="worker", tag="workers",
+        summary="Take the next jobs under a lease; waitSeconds waits for them",
+        body=calls.ClaimCall, replies={200: ClaimAnswer}, errors=("rate_limited",),
+    ),
+    Endpoint(
+        method="POST", path=JOBS + "/heartbeat", handler=claims.heartbeat_many, may="worker", tag="workers",
+        summary="Extend the leases of many jobs", body=calls.HeartbeatManyCall,
+        replies={200: HeartbeatsAnswer},
+    ),
+    Endpoint(
+        method="POST", path=JOBS + "/finish", handler=endings.finish, may="worker", tag="workers",
+        summary="End up to 100 attempts, each in its own way", body=calls.FinishCall,
+        replies={207: Items[JobItem]},
+    ),
+    Endpoint(
+        method="GET", path=JOB, handler=jobs.get, may="viewer", also=("producer", "worker"), tag="jobs",
+        summary="One job", replies={200: Job}, errors=("job_not_found", "job_not_authorized"),
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/heartbeat", handler=claims.heartbeat, may="worker", tag="workers",
+        summary="Extend the lease of a job", body=calls.HeartbeatCall, replies={200: HeartbeatAnswer},
+        errors=HELD,
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/complete", handler=endings.complete, may="worker", tag="workers",
+        summary="The attempt succeeded", body=calls.CompleteCall, replies={200: Job}, errors=HELD,
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/fail", handler=endings.fail, may="worker", tag="workers",
+        summary="The attempt failed", body=calls.FailCall, replies={200: Job}, errors=HELD,
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/release", handler=endings.release, may="worker", tag="workers",
+        summary="Hand the job back, no attempt used", body=calls.ReleaseCall, replies={200: Job}, errors=HELD,
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/cancel", handler=jobs.cancel, may="operator", also=("producer",),
+        tag="jobs", summary="End a waiting job, or ask the worker of a running one to end it",
+        body=calls.CancelCall, optional_body=True, replies={200: Job},
+        errors=("job_not_found", "job_not_authorized", "job_state_conflict"),
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/cancel/ack", handler=endings.acknowledge_cancel, may="worker",
+        tag="workers", summary="The job has ended, as was asked", body=calls.CancelAckCall,
+        replies={200: Job}, errors=(*HELD, "job_state_conflict"),
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/events", handler=events.append, may="worker", tag="events",
+        summary="Append to the job's history: one event, or up to 500", body=calls.AppendCall,
+        replies={201: AppendAnswer, 200: Items[Event]}, errors=(*HELD, "payload_too_large"),
+    ),
+    Endpoint(
+        method="GET", path=JOB + "/events", handler=events.page, may="viewer", also=("producer", "worker"),
+        tag="events", summary="A page of the job's history", query=calls.EventsQuery,
+        replies={200: Listed[Event]}, errors=("job_not_found", "job_not_authorized"),
+    ),
+    Endpoint(
+        method="GET", path=JOB + "/events/stream", handler=events.stream, may="viewer",
+        also=("producer", "worker"), tag="events", summary="The history as it grows (Server-Sent Events)",
+        query=calls.StreamQuery, replies={200: None}, media="text/event-stream",
+        errors=("job_not_found", "job_not_authorized"),
+    ),
+    Endpoint(
+        method="POST", path=TOKENS, handler=tokens.create, may="admin", tag="tokens",
+        summary="Create a worker's token; it is shown this once", body=WorkerTokenCall,
+        replies={201: IssuedWorkerToken}, errors=("rate_limited",),
+    ),
+    Endpoint(
+        method="GET", path=TOKENS, handler=tokens.listing, may="admin", tag="tokens",
+        summary="List the workers' tokens, the newest first", query=calls.PageQuery,
+        replies={200: Listed[WorkerToken]},
+    ),
+    Endpoint(
+        method="POST", path=TOKENS + "/{id}/revoke", handler=tokens.revoke, may="admin", tag="tokens",
+        summary="End a token at once", body=calls.NoFields, optional_body=True,
+        replies={200: WorkerToken}, errors=("worker_token_not_found",),
+    ),
+    Endpoint(
+        method="POST", path=TOKENS + "/{id}/rotate", handler=tokens.rotate, may="admin", tag="tokens",
+        summary="Give a token a new secret; the old one works on for a while", body=calls.NoFields,
+        optional_body=True, replies={200: IssuedWorkerToken},
+        errors=("worker_token_not_found", "token_state_conflict"),
+    ),
+)  # fmt: skip

@@ -25,6 +25,7 @@ EVENTS: Final = Q + "events"
 CONTROL: Final = Q + "control"
 WORKERS: Final = Q + "workers"
 COUNTERS: Final = Q + "counters"
+TOKENS: Final = Q + "tokens"
 
 
 def job(job_id: str) -> str:
@@ -87,6 +88,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "audit": "stream: who did what",
     "claim:<worker>": "string, expires: the attempts of a worker's last claim, by request id",
     "unique:<scope>:<key>": "string, expires: idempotency",
+    "tokens": "hash: token id -> record as JSON, with the hashes of its secrets",
     "workers": "zset: worker -> last seen, in ms",
     "worker:<worker>": "string, expires: presence as JSON",
 }

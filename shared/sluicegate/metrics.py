@@ -207,6 +207,12 @@ class ServerMetrics:
         self.registry = CollectorRegistry()
         self.http = HttpMetrics(self.registry)
         self.jobs = JobMetrics(self.registry)
+        self.auth_failures = Counter(
+            PREFIX + "auth_failures",
+            "Requests refused for who made them, by the code of the refusal.",
+            ("kind",),
+            registry=self.registry,
+        )
         self._figures = StoreFigures() if of_store else None
         if self._figures is not None:
             self.registry.register(self._figures)

@@ -28,6 +28,9 @@ OUTSIDE_SETTINGS: Final = frozenset(
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+PublicKeyAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
 
 
 def says(text: str) -> Meta:
@@ -57,13 +60,21 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["debug", "info", "warning", "error"], says("lowest level that is logged")
     ] = "info"
 
-    auth: Annotated[Literal["disabled"], says("`disabled`: open, for local use, on loopback only")] = (
-        "disabled"
-    )
+    auth: Annotated[
+        Literal["disabled", "required"],
+        says("`disabled`: open, for local use, on loopback only; `required`: tokens and JWTs only"),
+    ] = "disabled"
     default_user_id: Annotated[
         Annotated[str, Meta(pattern=PRINTABLE_PATTERN)], says("who acts while auth is disabled")
     ] = "local-operator"
     allow_insecure: Annotated[bool, says("let disabled auth bind beyond loopback")] = False
+    allow_tokenless: Annotated[
+        bool, says("admit older workers that send no leaseToken, while they claimed a job only once")
+    ] = False
+
+    token_rotation_grace_seconds: Annotated[
+        Annotated[float, Meta(ge=0)], says("how long a rotated token's old secret still works")
+    ] = 3600.0
 
     retry_backoff_base_seconds: Annotated[
         Annotated[float, Meta(ge=0)], says("wait before the second attempt")
@@ -112,6 +123,28 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     """What the two HTTP services share."""
 
     host: Annotated[str, says("address that the HTTP services listen on")] = "127.0.0.1"
+    require_worker_token: Annotated[bool, says("workers need a token though auth is disabled")] = False
+    bootstrap_admin_token: Annotated[
+        Annotated[str, Meta(min_length=32, pattern=r"^[!-~]+$")] | None,
+        says("a secret that is an admin's credential, to create the first tokens with; then unset it"),
+    ] = None
+    oidc_jwks_url: Annotated[str | None, says("keys of the identity provider whose JWTs are accepted")] = None
+    oidc_issuer: Annotated[str | None, says("`iss` that a JWT must have")] = None
+    oidc_audience: Annotated[str | None, says("`aud` that a JWT must have")] = None
+    oidc_algorithms: Annotated[tuple[PublicKeyAlgorithm, ...], says("signatures that are accepted")] = (
+        "RS256",
+        "ES256",
+        "EdDSA",
+    )
+    oidc_leeway_seconds: Annotated[
+        Annotated[float, Meta(ge=0, le=300)], says("how far the provider's clock may be off")
+    ] = 30.0
+    oidc_user_claim: Annotated[str, says("claim that says who acts")] = "sub"
+    oidc_role_claim: Annotated[str, says("claim with the role, or a list of them")] = "sluicegate_role"
+    oidc_worker_claim: Annotated[str, says("claim that names a worker")] = "sluicegate_worker"
+    oidc_policy_prefix: Annotated[
+        str, says("prefix of a worker's claims `repositories`, `types` and `capabilities`")
+    ] = "sluicegate_"
     sse_keepalive_seconds: Annotated[Seconds, says("a comment on idle event streams, this often")] = 15.0
 
 
@@ -196,7 +229,7 @@ STRUCTS: Final[tuple[type[Struct], ...]] = (
     Settings, ServerSettings, QueueApiSettings, ControlSettings, WorkerSettings, SweeperSettings,
     ClientSettings,
 )  # fmt: skip
-SECRET_FIELDS: Final = frozenset({"token"})
+SECRET_FIELDS: Final = frozenset({"token", "bootstrap_admin_token"})
 
 S = TypeVar("S", bound=Struct)
 

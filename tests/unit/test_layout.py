@@ -17,7 +17,7 @@ MODULES = sorted([*LIBRARY.rglob("*.py"), *SERVICES.rglob("*.py")])
 
 KNOWS_REDIS = re.compile(r"sluicegate/store/")
 KNOWS_AIOHTTP = re.compile(
-    r"sluicegate/(http|client)/|sluicegate/dev/(front|proxy)\.py|"
+    r"sluicegate/(http|client)/|sluicegate/auth/jwks\.py|sluicegate/dev/(front|proxy)\.py|"
     r"services/\w+/((app|routes|keys)\.py|(handlers|dashboard)/)"
 )
 HARMLESS = (

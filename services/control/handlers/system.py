@@ -10,16 +10,9 @@ from msgspec import Meta, Struct
 from sluicegate.errors import Invalid
 from sluicegate.http import STORE, body, identity, query, reply
 from sluicegate.operations import pause
+from sluicegate.operations.answers import Listed
+from sluicegate.operations.calls import NoFields, PageQuery
 from sluicegate.store import audit, workers
-
-
-class NoParameters(Struct, forbid_unknown_fields=True):
-    """A request that takes none."""
-
-
-class PageOf(Struct, forbid_unknown_fields=True, kw_only=True):
-    cursor: str | None = None
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
 class WorkersPage(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -28,7 +21,7 @@ class WorkersPage(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 async def pause_status(request: web.Request) -> web.Response:
-    query(request, NoParameters)
+    query(request, NoFields)
     return reply(await pause.status(request.app[STORE]))
 
 
@@ -41,9 +34,9 @@ async def change_pause(request: web.Request) -> web.Response:
 
 
 async def audit_page(request: web.Request) -> web.Response:
-    page = query(request, PageOf)
+    page = query(request, PageQuery)
     entries, cursor = await audit.page(request.app[STORE], cursor=page.cursor, limit=page.limit)
-    return reply({"items": entries, "nextCursor": cursor})
+    return reply(Listed(items=entries, next_cursor=cursor))
 
 
 async def worker_list(request: web.Request) -> web.Response:
@@ -53,4 +46,4 @@ async def worker_list(request: web.Request) -> web.Response:
     after = [each for each in there if page.cursor is None or each.worker_id > page.cursor]
     shown = after[: page.limit]
     cursor = shown[-1].worker_id if len(after) > len(shown) else None
-    return reply({"items": shown, "nextCursor": cursor})
+    return reply(Listed(items=shown, next_cursor=cursor))

@@ -6,20 +6,22 @@ import asyncio
 from time import perf_counter
 from typing import Final
 
-import msgspec
 import uuid_utils
 from aiohttp import web
 
-from services.queue_api.handlers.items import item
+from services.queue_api.handlers.held import held_body
 from services.queue_api.handlers.paths import job_id
 from services.queue_api.keys import ALARMS, BELLS
+from sluicegate.auth.identity import Identity
 from sluicegate.errors import SluicegateError
-from sluicegate.http import LONG_REQUESTS, METRICS, STORE, body, gone, identity, reply
+from sluicegate.http import LONG_REQUESTS, METRICS, SETTINGS, STORE, admitted, body, gone, identity, reply
 from sluicegate.log import log
 from sluicegate.model import Job, Policy
-from sluicegate.operations.calls import ClaimCall, HeartbeatCall, HeartbeatManyCall, token_number
+from sluicegate.operations import worker_calls
+from sluicegate.operations.answers import ClaimAnswer
+from sluicegate.operations.calls import ClaimCall, HeartbeatCall, HeartbeatManyCall
 from sluicegate.store import claims, endings
-from sluicegate.store.claims import Claimed, Lease
+from sluicegate.store.claims import Claimed
 from sluicegate.times import from_rfc3339
 
 LOOK_SECONDS: Final = 2.0
@@ -31,47 +33,37 @@ UNWRITTEN: Final = "the reply to the claim could not be written"
 async def claim(request: web.Request) -> web.Response:
     """The next jobs; with waitSeconds as soon as there is one. Nothing to do is a 200 without a job."""
     call = await body(request, ClaimCall)
-    worker_id = identity(request).worker(call.worker_id)
-    claimed = await _claim_or_wait(request, call, worker_id)
-    answer = reply(
-        {
-            "job": claimed.jobs[0] if claimed.jobs else None,
-            "jobs": claimed.jobs,
-            "system": claimed.system,
-        }
-    )
-    if claimed.jobs:
-        await _hand_over(request, answer, claimed.jobs, worker_id)
+    claimed = await claim_or_wait(request, identity(request), call)
+    answer = reply(answer_to(claimed))
+    await hand_over(request, answer, claimed.jobs, call.worker_id)
     return answer
 
 
 async def heartbeat(request: web.Request) -> web.Response:
-    """The job, with `system` beside its fields (70-1)."""
-    call = await body(request, HeartbeatCall)
-    worker_id = identity(request).worker(call.worker_id)
-    lease = Lease(job_id(request), call.token, _ms(call.lease_seconds))
-    (job,), system = await claims.heartbeat(request.app[STORE], worker_id, [lease])
-    if isinstance(job, SluicegateError):
-        raise job
-    return reply({**msgspec.to_builtins(job), "system": system})
+    call = await held_body(request, HeartbeatCall)
+    return reply(await worker_calls.heartbeat(request.app[STORE], identity(request), job_id(request), call))
 
 
 async def heartbeat_many(request: web.Request) -> web.Response:
-    call = await body(request, HeartbeatManyCall)
-    worker_id = identity(request).worker(call.worker_id)
-    leases = [Lease(held.id, token_number(held.lease_token), _ms(call.lease_seconds)) for held in call.jobs]
-    items, system = await claims.heartbeat(request.app[STORE], worker_id, leases)
-    shown = [item(lease.job_id, each) for lease, each in zip(leases, items, strict=True)]
-    return reply({"items": shown, "system": system})
+    call = await held_body(request, HeartbeatManyCall)
+    return reply(await worker_calls.heartbeat_many(request.app[STORE], identity(request), call))
 
 
-async def _claim_or_wait(request: web.Request, call: ClaimCall, worker_id: str) -> Claimed:
+def answer_to(claimed: Claimed) -> ClaimAnswer:
+    return ClaimAnswer(
+        job=claimed.jobs[0] if claimed.jobs else None, jobs=claimed.jobs, system=claimed.system
+    )
+
+
+async def claim_or_wait(request: web.Request, who: Identity, call: ClaimCall) -> Claimed:
     """Claim, and again whenever there may be work, until the time is up. While paused it goes on waiting.
 
-    Only the waiting ends early when the client goes away: it then claims no more (Q-16).
+    Only the waiting ends early when the client goes away: it then claims no more (Q-16). After it the
+    credential is looked at again: one that was revoked meanwhile claims nothing (Q-2).
     """
+    worker_id = who.worker(call.worker_id)
     bells, long_requests = request.app[BELLS], request.app[LONG_REQUESTS]
-    policy = _policy(call)
+    policy = worker_calls.policy(who, call, request.app[SETTINGS])
     request_id = call.request_id or str(uuid_utils.uuid4())
     loop = asyncio.get_running_loop()
     deadline = loop.time() + call.wait_seconds
@@ -87,6 +79,12 @@ async def _claim_or_wait(request: web.Request, call: ClaimCall, worker_id: str) 
             if rung:
                 bells.pass_on(policy)
             return claimed
+        try:
+            await admitted(request, "worker")
+        except SluicegateError:
+            if rung:
+                bells.pass_on(policy)
+            raise
 
 
 async def _claim(
@@ -100,7 +98,7 @@ async def _claim(
             request.app[STORE],
             policy,
             worker_id=worker_id,
-            lease_ms=_ms(call.lease_seconds),
+            lease_ms=worker_calls.milliseconds(call.lease_seconds),
             limit=call.max_jobs,
             request_id=request_id,
         )
@@ -112,25 +110,20 @@ async def _claim(
     return claimed
 
 
-async def _hand_over(request: web.Request, answer: web.Response, jobs: list[Job], worker_id: str) -> None:
-    """Write the answer here, to know whether it could be written; if not, the jobs go back (Q-16)."""
+async def hand_over(request: web.Request, answer: web.Response, jobs: list[Job], worker_id: str) -> None:
+    """Write an answer with jobs here, to know whether it could be written; if not, they go back (Q-16)."""
+    if not jobs:
+        return
     try:
         if gone(request):
             raise ConnectionResetError("the client of a claim is gone")
         await answer.prepare(request)
         await answer.write_eof()
     except (ConnectionError, asyncio.CancelledError):
-        returned = [endings.Release(job.id, token_number(job.lease_token or ""), UNWRITTEN) for job in jobs]
+        returned = [endings.Release(job.id, int(job.lease_token or 0), UNWRITTEN) for job in jobs]
         log.warning("claim_returned", worker=worker_id, job_ids=[job.id for job in jobs])
         await asyncio.shield(endings.settle(request.app[STORE], worker_id, returned))
         raise
-
-
-def _policy(call: ClaimCall) -> Policy:
-    return Policy(
-        types=None if call.allowed_types is None else tuple(call.allowed_types),
-        capabilities=tuple(call.worker_capabilities or ()),
-    )
 
 
 def _seconds_to_next(claimed: Claimed) -> float:
@@ -151,7 +144,3 @@ def _observe(request: web.Request, claimed: Claimed, seconds: float) -> None:
         if job.attempt == 1 and not job.releases and job.started_at:
             waited = from_rfc3339(job.started_at) - from_rfc3339(job.created_at)
             metrics.wait_seconds.observe(waited / 1000)
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)

@@ -6,86 +6,60 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from services.queue_api.handlers.items import item
+from services.queue_api.handlers.held import held_body
 from services.queue_api.handlers.paths import job_id
 from sluicegate.errors import SluicegateError
-from sluicegate.http import METRICS, STORE, body, identity, reply
+from sluicegate.http import METRICS, STORE, identity, reply
+from sluicegate.metrics import ServerMetrics
 from sluicegate.model import Job
-from sluicegate.operations.calls import (
-    CancelAckCall,
-    CompleteCall,
-    Completed,
-    FailCall,
-    Failed,
-    FinishCall,
-    Held,
-    ReleaseCall,
-    Released,
-    token_number,
-)
-from sluicegate.store import cancellation, endings
-from sluicegate.store.endings import Complete, Ending, Fail, Release
+from sluicegate.operations import worker_calls
+from sluicegate.operations.answers import Items, JobItem
+from sluicegate.operations.calls import CancelAckCall, CompleteCall, FailCall, FinishCall, ReleaseCall
 from sluicegate.times import from_rfc3339
 
 
 async def complete(request: web.Request) -> web.Response:
-    call = await body(request, CompleteCall)
-    return await _end(request, call, Complete(job_id(request), call.token, call.result_summary))
+    call = await held_body(request, CompleteCall)
+    job = await worker_calls.complete(request.app[STORE], identity(request), job_id(request), call)
+    return _ended(request, job)
 
 
 async def fail(request: web.Request) -> web.Response:
-    call = await body(request, FailCall)
-    ending = Fail(job_id(request), call.token, call.error_message, call.retryable, call.failure_class)
-    return await _end(request, call, ending)
+    call = await held_body(request, FailCall)
+    job = await worker_calls.fail(request.app[STORE], identity(request), job_id(request), call)
+    return _ended(request, job)
 
 
 async def release(request: web.Request) -> web.Response:
-    call = await body(request, ReleaseCall)
-    return await _end(request, call, Release(job_id(request), call.token, call.reason))
+    call = await held_body(request, ReleaseCall)
+    job = await worker_calls.release(request.app[STORE], identity(request), job_id(request), call)
+    return _ended(request, job)
+
+
+async def acknowledge_cancel(request: web.Request) -> web.Response:
+    call = await held_body(request, CancelAckCall)
+    return reply(
+        await worker_calls.acknowledge_cancel(request.app[STORE], identity(request), job_id(request), call)
+    )
 
 
 async def finish(request: web.Request) -> web.Response:
     """Up to 100 of one worker's attempts, each ended in its own way: 207 with one item per attempt."""
-    call = await body(request, FinishCall)
-    worker_id = identity(request).worker(call.worker_id)
-    outcomes = await endings.finish(request.app[STORE], worker_id, [_ending(each) for each in call.jobs])
-    _observe(request, outcomes)
-    shown = [item(each.id, outcome) for each, outcome in zip(call.jobs, outcomes, strict=True)]
-    return reply({"items": shown}, status=207)
+    call = await held_body(request, FinishCall)
+    outcomes = await worker_calls.finish(request.app[STORE], identity(request), call)
+    observe(request.app[METRICS], outcomes)
+    items = [JobItem.of(each.id, outcome) for each, outcome in zip(call.jobs, outcomes, strict=True)]
+    return reply(Items(items=items), status=207)
 
 
-async def acknowledge_cancel(request: web.Request) -> web.Response:
-    call = await body(request, CancelAckCall)
-    job = await cancellation.acknowledge(
-        request.app[STORE],
-        job_id(request),
-        worker_id=identity(request).worker(call.worker_id),
-        lease_token=call.token,
-        message=call.message,
-        receipt=call.receipt,
-    )
-    return reply(job)
-
-
-async def _end(request: web.Request, call: Held, ending: Ending) -> web.Response:
-    worker_id = identity(request).worker(call.worker_id)
-    job = await endings.finish_one(request.app[STORE], worker_id, ending)
-    _observe(request, [job])
-    return reply(job)
-
-
-def _ending(each: Completed | Failed | Released) -> Ending:
-    token = token_number(each.lease_token)
-    match each:
-        case Completed():
-            return Complete(each.id, token, each.result_summary)
-        case Failed():
-            return Fail(each.id, token, each.error_message, each.retryable, each.failure_class)
-    return Release(each.id, token, each.reason)
-
-
-def _observe(request: web.Request, outcomes: Sequence[Job | SluicegateError]) -> None:
+def observe(metrics: ServerMetrics, outcomes: Sequence[Job | SluicegateError]) -> None:
+    """Measure the runs that have ended."""
     for job in outcomes:
         if isinstance(job, Job) and job.started_at and job.finished_at:
             seconds = (from_rfc3339(job.finished_at) - from_rfc3339(job.started_at)) / 1000
-            request.app[METRICS].jobs.run_seconds.labels(job.status).observe(seconds)
+            metrics.jobs.run_seconds.labels(job.status).observe(seconds)
+
+
+def _ended(request: web.Request, job: Job) -> web.Response:
+    observe(request.app[METRICS], [job])
+    return reply(job)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from services.queue_api.keys import SUBMISSIONS
 from sluicegate.errors import RequestError
 from sluicegate.http import SETTINGS, STORE, body, identity, query, reply
 from sluicegate.model import NewJob
-from sluicegate.operations import jobs
+from sluicegate.operations import access, jobs
+from sluicegate.operations.answers import EnqueuedItem, Items, Listed
 from sluicegate.operations.calls import CancelCall, EnqueueManyCall, JobsQuery
 from sluicegate.operations.jobs import Accepted
 from sluicegate.store import cancellation
@@ -35,31 +34,34 @@ async def enqueue_many(request: web.Request) -> web.Response:
     """207 with one item per job, in order."""
     call = await body(request, EnqueueManyCall)
     outcomes = await jobs.enqueue_many(request.app[STORE], call.jobs, actor=identity(request).user_id)
-    return reply({"items": [_item(at, outcome) for at, outcome in enumerate(outcomes)]}, status=207)
+    return reply(Items(items=[_item(at, outcome) for at, outcome in enumerate(outcomes)]), status=207)
 
 
 async def get(request: web.Request) -> web.Response:
-    return reply(await job_records.get(request.app[STORE], request.match_info["id"]))
+    found = await job_records.get(request.app[STORE], request.match_info["id"])
+    return reply(access.require_sight(identity(request), found))
 
 
 async def listing(request: web.Request) -> web.Response:
+    """A producer sees its own jobs only."""
     asked = query(request, JobsQuery)
-    chosen = jobs.job_filter(asked, request.app[SETTINGS])
+    chosen = access.narrowed(identity(request), jobs.job_filter(asked, request.app[SETTINGS]))
     found, following = await job_records.listing(
         request.app[STORE], chosen, cursor=asked.cursor, limit=asked.limit
     )
-    return reply({"items": found, "nextCursor": following})
+    return reply(Listed(items=found, next_cursor=following))
 
 
 async def cancel(request: web.Request) -> web.Response:
     call = await body(request, CancelCall, optional=True)
-    job = await cancellation.cancel(
-        request.app[STORE], request.match_info["id"], actor=identity(request).user_id, reason=call.reason
+    who, store = identity(request), request.app[STORE]
+    await access.require_sight_of(store, who, request.match_info["id"])
+    return reply(
+        await cancellation.cancel(store, request.match_info["id"], actor=who.user_id, reason=call.reason)
     )
-    return reply(job)
 
 
-def _item(at: int, outcome: Accepted | RequestError) -> dict[str, Any]:
+def _item(at: int, outcome: Accepted | RequestError) -> EnqueuedItem:
     if isinstance(outcome, RequestError):
-        return {"index": at, "status": outcome.status, "error": outcome.problem()}
-    return {"index": at, "status": 200 if outcome.replayed else 201, "job": outcome.job}
+        return EnqueuedItem(index=at, status=outcome.status, error=outcome.problem())
+    return EnqueuedItem(index=at, status=200 if outcome.replayed else 201, job=outcome.job)

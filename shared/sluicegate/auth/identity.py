@@ -1,59 +1,79 @@
-"""Every request has one identity, found in one place, before anything else is looked at.
-
-With auth disabled everybody is the default user with the role admin, and a worker is who its body says.
-"""
+"""Who makes a request, and what a worker's credential lets it have."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from sluicegate.errors import Forbidden
-from sluicegate.settings import Settings
+from sluicegate.model import Lane, Policy
 
 Role = Literal["worker", "producer", "viewer", "operator", "admin"]
+OperatorRole = Literal["producer", "viewer", "operator", "admin"]
+Access = Literal["open", "worker", "viewer", "operator", "admin"]
+"""What an endpoint asks of its caller: nothing, a worker's identity, or at least this role of an operator."""
+
+_RANK: Final = {"viewer": 1, "operator": 2, "admin": 3}
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """What a worker's credential allows (Q-2). None is no restriction, an empty tuple is nothing."""
+
+    worker_id: str
+    types: tuple[str, ...] | None = None
+    repositories: tuple[str, ...] | None = None
+    capabilities: tuple[str, ...] | None = None
+
+    def narrowed(self, asked: Policy, *, capabilities_named: bool) -> Policy:
+        """The policy of a claim: what was asked for, within what is allowed (Q-3, 70-16).
+
+        capabilities_named: whether the claim named any; without, it has all those of its credential.
+        """
+        able = asked.capabilities
+        if self.capabilities is not None:
+            able = tuple(set(able) & set(self.capabilities)) if capabilities_named else self.capabilities
+        return Policy(
+            types=_both(self.types, asked.types),
+            repositories=_both(self.repositories, asked.repositories),
+            capabilities=able,
+        )
+
+    @property
+    def restricts_jobs(self) -> bool:
+        return self.types is not None or self.repositories is not None
+
+    def allows(self, lane: Lane) -> bool:
+        """A job of this lane is one that the worker may act on."""
+        return (self.types is None or lane.type in self.types) and (
+            self.repositories is None or lane.repository in self.repositories
+        )
 
 
 class Identity(Struct, frozen=True, kw_only=True):
     """The caller of one request.
 
-    user_id: whom actions are attributed to. worker_id: the worker that a credential names; None when the
-    request's own `workerId` is to be believed.
+    user_id: whom actions are attributed to. grant: what a worker's credential allows; None without one, and
+    the request's own `workerId` is then believed where that is allowed at all (auth disabled).
     """
 
     user_id: str
     role: Role
-    worker_id: str | None = None
+    grant: Grant | None = None
 
     def worker(self, claimed: str) -> str:
         """The worker id to act under: the claimed one. Forbidden when the credential names another."""
-        if self.worker_id is not None and self.worker_id != claimed:
+        if self.grant is not None and self.grant.worker_id != claimed:
             raise Forbidden(
                 "the credential belongs to another worker than workerId", code="worker_not_authorized"
             )
         return claimed
 
-
-class Identities(Protocol):
-    """How a service finds out who calls."""
-
-    async def of(self, headers: Mapping[str, str]) -> Identity:
-        """Raises Unauthenticated when the headers prove nothing that is needed."""
-        ...
+    def at_least(self, role: Literal["viewer", "operator", "admin"]) -> bool:
+        return _RANK.get(self.role, 0) >= _RANK[role]
 
 
-class OpenToAll:
-    """SLUICEGATE_AUTH=disabled: no credential is needed, and everyone is the default user."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._identity = Identity(user_id=settings.default_user_id, role="admin")
-
-    async def of(self, headers: Mapping[str, str]) -> Identity:
-        return self._identity
-
-
-def identities(settings: Settings) -> Identities:
-    """What the setting `auth` asks for."""
-    return OpenToAll(settings)
+def _both(allowed: tuple[str, ...] | None, asked: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if allowed is None or asked is None:
+        return asked if allowed is None else allowed
+    return tuple(each for each in asked if each in allowed)

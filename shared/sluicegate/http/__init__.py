@@ -1,5 +1,6 @@
 """What both HTTP services share, on aiohttp.
 
+Endpoint      one row of a service's table of addresses            endpoints.py
 application   an app with health, metrics and the one middleware     service.py, edge.py
 run, serving  listen until SIGTERM; stop quickly and in order        service.py
 body, query   bytes and parameters into structs, or 4xx              requests.py
@@ -8,8 +9,9 @@ LongRequests  long polls and streams that end with their client      long_reques
 EventStream   Server-Sent Events                                     sse.py
 """
 
-from sluicegate.http.edge import identity
-from sluicegate.http.keys import IDENTITIES, IDENTITY, LONG_REQUESTS, METRICS, SETTINGS, STORE
+from sluicegate.http.edge import admitted, identity
+from sluicegate.http.endpoints import Endpoint
+from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, LONG_REQUESTS, METRICS, SETTINGS, STORE
 from sluicegate.http.long_requests import LongRequests, gone
 from sluicegate.http.origin import require_own_origin
 from sluicegate.http.replies import problem, reply
@@ -18,14 +20,17 @@ from sluicegate.http.service import application, run, serving
 from sluicegate.http.sse import EventStream
 
 __all__ = [
+    "ENDPOINTS",
     "IDENTITIES",
     "IDENTITY",
     "LONG_REQUESTS",
     "METRICS",
     "SETTINGS",
     "STORE",
+    "Endpoint",
     "EventStream",
     "LongRequests",
+    "admitted",
     "application",
     "body",
     "gone",

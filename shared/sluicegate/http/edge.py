@@ -7,23 +7,22 @@ an unexpected one without its text.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Final
 
 from aiohttp import web
 
 from sluicegate import errors
-from sluicegate.auth.identity import Identity
+from sluicegate.auth.identity import Access, Identity, Role
 from sluicegate.errors import SluicegateError
-from sluicegate.http.keys import IDENTITIES, IDENTITY, METRICS, SETTINGS
+from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, METRICS, SETTINGS
 from sluicegate.http.long_requests import LONG
 from sluicegate.http.origin import READING, require_own_origin
 from sluicegate.http.replies import problem
 from sluicegate.http.sse import OPENED
 from sluicegate.log import log
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 CLIENT_GONE: Final = 499
 _REFUSALS: Final[dict[int, tuple[type[SluicegateError], str]]] = {
     400: (errors.BadRequest, "the request is malformed"),
@@ -54,12 +53,15 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        if request.path not in OPEN_PATHS:
-            request[IDENTITY] = await request.app[IDENTITIES].of(request.headers)
-            if request.method not in READING:
-                require_own_origin(request, request.app[SETTINGS])
+        if request.method not in READING:
+            require_own_origin(request, request.app[SETTINGS])
+        endpoint = request.app[ENDPOINTS].of(request)
+        if endpoint is not None and endpoint.may != "open":
+            request[IDENTITY] = await admitted(request, endpoint.may, endpoint.also)
         return await handler(request)
     except SluicegateError as error:
+        if error.status in (401, 403):
+            request.app[METRICS].auth_failures.labels(error.code).inc()
         return request.get(OPENED) or problem(error)
     except web.HTTPException as error:
         if error.status not in _REFUSALS:
@@ -77,6 +79,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         log.error("request_failed", error=error, method=request.method, route=route(request))
         failure = SluicegateError("something went wrong here; the log of the service says what")
         return request.get(OPENED) or problem(failure)
+
+
+async def admitted(request: web.Request, may: Access, also: Sequence[Role] = ()) -> Identity:
+    """The caller, looked at now. Raises Unauthenticated, Forbidden, StoreUnavailable."""
+    return await request.app[IDENTITIES].admit(request.headers, may, also)
 
 
 def identity(request: web.Request) -> Identity:

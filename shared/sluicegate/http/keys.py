@@ -6,7 +6,9 @@ from typing import Final
 
 from aiohttp import web
 
-from sluicegate.auth.identity import Identities, Identity
+from sluicegate.auth.identities import Identities
+from sluicegate.auth.identity import Identity
+from sluicegate.http.endpoints import Endpoints
 from sluicegate.http.long_requests import LongRequests
 from sluicegate.metrics import ServerMetrics
 from sluicegate.settings import ServerSettings
@@ -16,5 +18,6 @@ SETTINGS: Final[web.AppKey[ServerSettings]] = web.AppKey("settings", ServerSetti
 STORE: Final[web.AppKey[Store]] = web.AppKey("store", Store)
 METRICS: Final[web.AppKey[ServerMetrics]] = web.AppKey("metrics", ServerMetrics)
 LONG_REQUESTS: Final[web.AppKey[LongRequests]] = web.AppKey("long_requests", LongRequests)
-IDENTITIES: Final[web.AppKey[Identities]] = web.AppKey("identities")
+IDENTITIES: Final[web.AppKey[Identities]] = web.AppKey("identities", Identities)
+ENDPOINTS: Final[web.AppKey[Endpoints]] = web.AppKey("endpoints", Endpoints)
 IDENTITY: Final[web.RequestKey[Identity]] = web.RequestKey("identity", Identity)

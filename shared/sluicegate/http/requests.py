@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from sluicegate.errors import BadRequest, Invalid, UnsupportedMediaType
-from sluicegate.validation import convert_text, decode
+from sluicegate.http.keys import ENDPOINTS
+from sluicegate.validation import convert, convert_text, decode
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 
 
-async def body(request: web.Request, kind: type[T], *, optional: bool = False) -> T:
+async def body(
+    request: web.Request,
+    kind: type[T],
+    *,
+    optional: bool = False,
+    complete: Callable[[Any], Any] | None = None,
+) -> T:
     """The JSON body as a `kind`.
 
-    optional: no body at all is the `kind` without fields (cancel, revoke, rotate).
+    optional: no body at all is the `kind` without fields (cancel, revoke, rotate). complete: adds what may
+    be left out to a decoded document that is no `kind`.
     Raises UnsupportedMediaType, BadRequest (not JSON), Invalid (wrong or unknown fields).
     """
+    _require_declared(request, "body", kind)
     if request.headers.get("Content-Type") != "application/json":
         _require_json(request)
     raw = await content(request)
@@ -28,7 +38,12 @@ async def body(request: web.Request, kind: type[T], *, optional: bool = False) -
         if optional:
             return kind()
         raise BadRequest("the body is empty; send a JSON object")
-    return decode(raw, kind)
+    try:
+        return decode(raw, kind)
+    except Invalid:
+        if complete is None:
+            raise
+        return convert(complete(msgspec.json.decode(raw)), kind)
 
 
 async def content(request: web.Request) -> bytes:
@@ -41,6 +56,7 @@ async def content(request: web.Request) -> bytes:
 
 def query(request: web.Request, kind: type[T]) -> T:
     """The query parameters as a `kind`. Raises Invalid; a parameter given twice is refused too."""
+    _require_declared(request, "query", kind)
     values = request.query
     if len(values) != len(set(values)):
         twice = sorted({name for name in values if len(values.getall(name)) > 1})
@@ -56,3 +72,10 @@ def _require_json(request: web.Request) -> None:
         raise UnsupportedMediaType("send the body as application/json")
     if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("send the JSON in UTF-8")
+
+
+def _require_declared(request: web.Request, part: Literal["body", "query"], kind: type) -> None:
+    """What a handler decodes is what its endpoint declares: the API's description is made from that."""
+    endpoint = request.app[ENDPOINTS].of(request)
+    if endpoint is not None and getattr(endpoint, part) is not kind:
+        raise TypeError(f"{endpoint.method} {endpoint.path} does not declare {kind.__name__} as its {part}")

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import web
+from msgspec import Struct
 
-from sluicegate.auth.identity import identities
+from sluicegate.auth.identities import Identities
 from sluicegate.errors import ConfigurationError
 from sluicegate.http.edge import edge
-from sluicegate.http.keys import IDENTITIES, LONG_REQUESTS, METRICS, SETTINGS, STORE
+from sluicegate.http.endpoints import Endpoint, Endpoints
+from sluicegate.http.keys import ENDPOINTS, IDENTITIES, LONG_REQUESTS, METRICS, SETTINGS, STORE
 from sluicegate.http.long_requests import LongRequests
 from sluicegate.http.origin import is_loopback
 from sluicegate.http.replies import reply
@@ -34,23 +36,22 @@ KEEPALIVE_SECONDS: Final = 75.0
 def application(
     settings: ServerSettings,
     store: Store,
-    routes: Iterable[web.AbstractRouteDef],
+    endpoints: Sequence[Endpoint],
     *,
     metrics: ServerMetrics | None = None,
 ) -> web.Application:
-    """An app with `routes`, /healthz, /readyz and /metrics. The store stays the caller's to close."""
+    """An app with `endpoints`, /healthz, /readyz and /metrics. The store stays the caller's to close."""
     app = web.Application(middlewares=[edge], client_max_size=settings.max_body_bytes)
     app[SETTINGS] = settings
     app[STORE] = store
     app[METRICS] = metrics or ServerMetrics()
-    app[IDENTITIES] = identities(settings)
+    app[IDENTITIES] = Identities(settings, store)
+    app[ENDPOINTS] = Endpoints((*endpoints, *HEALTH))
     app[LONG_REQUESTS] = LongRequests()
-    app.add_routes(routes)
-    app.add_routes(
-        [web.get("/healthz", _healthz), web.get("/readyz", _readyz), web.get("/metrics", _metrics)]
-    )
+    app.add_routes([route for endpoint in app[ENDPOINTS].table for route in endpoint.routes()])
     app.on_shutdown.append(_end_waiting)
     app.on_cleanup.append(_close_waiting)
+    app.on_cleanup.append(_close_identities)
     return app
 
 
@@ -127,3 +128,32 @@ async def _end_waiting(app: web.Application) -> None:
 
 async def _close_waiting(app: web.Application) -> None:
     await app[LONG_REQUESTS].close()
+
+
+async def _close_identities(app: web.Application) -> None:
+    await app[IDENTITIES].close()
+
+
+class Alive(Struct):
+    status: Literal["ok"]
+
+
+class Ready(Struct):
+    status: Literal["ready"]
+
+
+HEALTH: Final = (
+    Endpoint(
+        method="GET", path="/healthz", handler=_healthz, may="open", tag="health",
+        summary="The process lives", replies={200: Alive},
+    ),
+    Endpoint(
+        method="GET", path="/readyz", handler=_readyz, may="open", tag="health",
+        summary="The store can be used", replies={200: Ready},
+        errors=("store_unavailable", "store_uninitialised", "store_version"),
+    ),
+    Endpoint(
+        method="GET", path="/metrics", handler=_metrics, may="open", tag="health",
+        summary="Metrics for Prometheus", replies={200: None}, media="text/plain",
+    ),
+)  # fmt: skip

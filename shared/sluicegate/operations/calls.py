@@ -22,15 +22,22 @@ class Call(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, omi
     pass
 
 
+class NoFields(Call):
+    """A call that takes nothing."""
+
+
+class PageQuery(Call):
+    """cursor: the nextCursor of the page before."""
+
+    cursor: str | None = None
+    limit: PageSize = 50
+
+
 class Held(Call):
     """A worker and the lease under which it acts."""
 
     worker_id: WorkerId
     lease_token: Token
-
-    @property
-    def token(self) -> int:
-        return token_number(self.lease_token)
 
 
 class EnqueueManyCall(Call):
@@ -51,11 +58,14 @@ class JobsQuery(Call):
 
 
 class ClaimCall(Call):
-    """allowed_types: None is any type, an empty list is none. worker_capabilities: what the worker can do."""
+    """None in an allowed_ list is anything, an empty list is nothing; both only narrow what the worker's
+    credential allows. worker_capabilities: what the worker can do; absent: all that its credential names.
+    """
 
     worker_id: WorkerId
     lease_seconds: LeaseSeconds
     allowed_types: Annotated[list[JobType], Meta(max_length=200)] | None = None
+    allowed_repositories: Annotated[list[str], Meta(max_length=200)] | None = None
     worker_capabilities: Annotated[list[Name], Meta(max_length=200)] | None = None
     wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0
     max_jobs: Annotated[int, Meta(ge=1, le=100)] = 1
@@ -142,8 +152,3 @@ class StreamQuery(Call):
     """after: an event id, a time, or `now` for what comes from now on."""
 
     after: str | None = None
-
-
-def token_number(text: str) -> int:
-    """The store's number behind a lease token; 0, which no lease has, for a text that cannot be one."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else 0

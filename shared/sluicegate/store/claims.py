@@ -8,8 +8,9 @@ from urllib.parse import unquote
 
 import msgspec
 
+from sluicegate import keys
 from sluicegate.errors import Busy, RequestError, SluicegateError, StoreUninitialised
-from sluicegate.model import MAX_ATTEMPTS_DEFAULT, Job, Policy, SystemState
+from sluicegate.model import ID_PATTERN, MAX_ATTEMPTS_DEFAULT, Job, Policy, SystemState
 from sluicegate.store import jobs as jobs_module
 from sluicegate.store import rendering, words
 from sluicegate.store.connection import Store
@@ -171,6 +172,31 @@ async def heartbeat(store: Store, worker_id: str, leases: Sequence[Lease]) -> Re
                 item if isinstance(item, RequestError) else words.refused("LEASE_LOST", lease.job_id)
             )
     return Renewed(items, renewal.system)
+
+
+class ClaimsBy(NamedTuple):
+    """How often a worker has claimed a job, and the number of the job's latest lease (0: there is no job)."""
+
+    times: int
+    token: int
+
+
+async def claims_by(store: Store, worker_id: str, job_id: str) -> ClaimsBy:
+    """Counted in the job's history, whose claims are never trimmed; in one look for a job claimed once."""
+    if not ID_PATTERN.match(job_id):
+        return ClaimsBy(0, 0)
+    token = int(await store.command("HGET", keys.job(job_id), "token") or 0)
+    if token < 2:
+        return ClaimsBy(token, token)
+    times, after = 0, "-"
+    while True:
+        entries = await store.command("XRANGE", keys.job_events(job_id), after, "+", "COUNT", 1000)
+        for _, flat in entries:
+            fields = dict(zip(flat[::2], flat[1::2], strict=True))
+            times += fields["kind"] == "job.claimed" and fields["workerId"] == worker_id
+        if len(entries) < 1000:
+            return ClaimsBy(times, token)
+        after = f"({entries[-1][0]}"
 
 
 async def _register(store: Store, policy: Policy) -> None:

@@ -52,13 +52,15 @@ class JobFilter(Struct, frozen=True, kw_only=True):
     type: str | None = None
     repository: str | None = None
     claimed_by: str | None = None
+    created_by: str | None = None
     created_after_ms: int | None = None
     created_before_ms: int | None = None
 
     @property
     def reads_jobs(self) -> bool:
-        rest = (self.type, self.repository, self.claimed_by, self.created_after_ms, self.created_before_ms)
-        return any(value is not None for value in rest)
+        rest = (self.type, self.repository, self.claimed_by, self.created_by)
+        times = (self.created_after_ms, self.created_before_ms)
+        return any(value is not None for value in (*rest, *times))
 
     def admits(self, job: Job) -> bool:
         created = from_rfc3339(job.created_at)
@@ -67,6 +69,7 @@ class JobFilter(Struct, frozen=True, kw_only=True):
             and (self.type is None or job.type == self.type)
             and (self.repository is None or job.repository == self.repository)
             and (self.claimed_by is None or job.claimed_by == self.claimed_by)
+            and (self.created_by is None or job.created_by_user_id == self.created_by)
             and (self.created_after_ms is None or created > self.created_after_ms)
             and (self.created_before_ms is None or created < self.created_before_ms)
         )
@@ -113,6 +116,14 @@ async def get(store: Store, job_id: str) -> Job:
     if found is None:
         raise NotFound(f"there is no job {job_id}", code="job_not_found")
     return found
+
+
+async def lanes(store: Store, job_ids: Sequence[str]) -> list[Lane | None]:
+    """The lane that each job belongs to; None where there is no such job."""
+    known = [job_id for job_id in job_ids if ID_PATTERN.match(job_id)]
+    found = await store.commands(*[("HGET", keys.job(job_id), "lane") for job_id in known]) if known else []
+    texts = dict(zip(known, found, strict=True))
+    return [Lane.parse(text) if (text := texts.get(job_id)) else None for job_id in job_ids]
 
 
 async def listing(

@@ -11,6 +11,8 @@ from sluicegate.client import Client
 from sluicegate.dev.embedded_store import free_port
 from sluicegate.errors import ConfigurationError, OutcomeUnknown, ServerUnreachable, StoreUnavailable
 from sluicegate.model import Event
+from sluicegate.operations import credentials
+from sluicegate.operations.credentials import OperatorTokenCall
 from sluicegate.settings import Settings
 from sluicegate.store.connection import Store
 from tests.services.client.breakage import Breakage
@@ -149,6 +151,8 @@ async def taken(client: Client, job_id: str) -> list[Event]:
     return [event async for event in client.events(job_id)]
 
 
-async def test_a_token_may_end_in_a_line_feed(url: str) -> None:
-    async with Client.from_url(url, "sgop_from-a-file\n") as client:
+async def test_a_token_may_end_in_a_line_feed(url: str, store: Store) -> None:
+    call = OperatorTokenCall(user_id="ann", role="viewer")
+    issued = await credentials.create_operator_token(store, call, actor="test")
+    async with Client.from_url(url, f"{issued.token}\n") as client:
         assert (await client.counts()).queued == 0

@@ -1,24 +1,66 @@
-"""Who a request is made by, and which worker it may act as (70-18)."""
+"""Which worker a caller may act as, and what its credential lets it have."""
 
 from __future__ import annotations
 
 import pytest
 
-from sluicegate.auth.identity import Identity, identities
+from sluicegate.auth.identity import Grant, Identity
 from sluicegate.errors import Forbidden
-from sluicegate.settings import Settings
+from sluicegate.model import Lane, Policy
 
 
-async def test_everyone_is_the_default_user_while_auth_is_disabled() -> None:
-    who = await identities(Settings(default_user_id="ann")).of({"Authorization": "Bearer anything"})
-    assert (who.user_id, who.role, who.worker_id) == ("ann", "admin", None)
-    assert who.worker("any-worker") == "any-worker"
+def test_without_a_credential_the_named_worker_is_believed() -> None:
+    """70-18: with auth disabled the identity is the body's workerId."""
+    assert Identity(user_id="ann", role="admin").worker("any-worker") == "any-worker"
 
 
 def test_a_credential_speaks_for_its_own_worker_only() -> None:
     """Q-2: another worker's id is a 403."""
-    who = Identity(user_id="w1", role="worker", worker_id="w1")
+    who = Identity(user_id="w1", role="worker", grant=Grant(worker_id="w1"))
     assert who.worker("w1") == "w1"
     with pytest.raises(Forbidden) as caught:
         who.worker("w2")
     assert (caught.value.status, caught.value.code) == (403, "worker_not_authorized")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "asked", "named", "expected"),
+    [
+        (Grant(worker_id="w"), Policy(types=("a",), capabilities=("x",)), True, Policy(("a",), None, ("x",))),
+        (Grant(worker_id="w", types=("a", "b")), Policy(types=("b", "c")), True, Policy(("b",), None, ())),
+        (Grant(worker_id="w", types=("a",)), Policy(), False, Policy(("a",), None, ())),
+        (Grant(worker_id="w", types=()), Policy(types=("a",)), False, Policy((), None, ())),
+        (Grant(worker_id="w", repositories=("r",)), Policy(repositories=()), False, Policy(None, (), ())),
+        (Grant(worker_id="w", capabilities=("x", "y")), Policy(), False, Policy(None, None, ("x", "y"))),
+        (
+            Grant(worker_id="w", capabilities=("x",)),
+            Policy(capabilities=("y",)),
+            True,
+            Policy(None, None, ()),
+        ),
+        (Grant(worker_id="w", capabilities=("x",)), Policy(), True, Policy(None, None, ())),
+    ],
+)
+def test_a_claim_only_narrows(allowed: Grant, asked: Policy, named: bool, expected: Policy) -> None:
+    """Q-3, 70-16: null restricts nothing, an empty list admits nothing, capabilities are intersected."""
+    assert allowed.narrowed(asked, capabilities_named=named) == expected
+
+
+def test_a_grant_with_repositories_excludes_jobs_without_one() -> None:
+    """Q-3."""
+    grant = Grant(worker_id="w", repositories=("github.com/acme/a",))
+    assert grant.allows(Lane(type="t", repository="github.com/acme/a"))
+    assert not grant.allows(Lane(type="t", repository="github.com/acme/b"))
+    assert not grant.allows(Lane(type="t"))
+    assert Grant(worker_id="w").allows(Lane(type="t"))
+
+
+@pytest.mark.parametrize(
+    ("role", "passes"), [("viewer", 1), ("operator", 2), ("admin", 3), ("producer", 0), ("worker", 0)]
+)
+def test_roles_contain_one_another(role: str, passes: int) -> None:
+    """Spec 00-6: viewer < operator < admin; a producer and a worker are none of them."""
+    who = Identity(user_id="x", role=role)  # type: ignore[arg-type]
+    assert [who.at_least(each) for each in ("viewer", "operator", "admin")] == [  # type: ignore[arg-type]
+        passes > at for at in range(3)
+    ]

@@ -12,7 +12,17 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from sluicegate.errors import Busy, Conflict, StoreUnavailable
-from sluicegate.http import LONG_REQUESTS, EventStream, application, body, identity, query, reply, serving
+from sluicegate.http import (
+    LONG_REQUESTS,
+    Endpoint,
+    EventStream,
+    application,
+    body,
+    identity,
+    query,
+    reply,
+    serving,
+)
 from sluicegate.settings import ServerSettings
 from sluicegate.store import Store
 
@@ -93,13 +103,15 @@ async def follow(request: web.Request) -> web.StreamResponse:
 
 
 ROUTES = (
-    web.post("/thing", thing),
-    web.post("/optional", optional_thing),
-    web.get("/asked", asked),
-    web.get("/whoami", whoami),
-    web.get("/fail/{how}", fail),
-    web.post("/poll/{seconds}", poll),
-    web.get("/follow", follow),
+    Endpoint(method="POST", path="/thing", handler=thing, may="viewer", body=Thing),
+    Endpoint(
+        method="POST", path="/optional", handler=optional_thing, may="viewer", body=Thing, optional_body=True
+    ),
+    Endpoint(method="GET", path="/asked", handler=asked, may="viewer", query=Asked),
+    Endpoint(method="GET", path="/whoami", handler=whoami, may="viewer"),
+    Endpoint(method="GET", path="/fail/{how}", handler=fail, may="viewer"),
+    Endpoint(method="POST", path="/poll/{seconds}", handler=poll, may="viewer"),
+    Endpoint(method="GET", path="/follow", handler=follow, may="viewer", media="text/event-stream"),
 )
 
 

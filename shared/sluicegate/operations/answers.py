@@ -1,0 +1,90 @@
+"""What the queue answers with: the shapes of replies that are not a job or an event alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Self, TypeVar
+
+from msgspec import Meta, Struct
+
+from sluicegate.errors import SluicegateError
+from sluicegate.model import Event, Job, SystemState
+
+T = TypeVar("T")
+
+
+class Answer(Struct, rename="camel", kw_only=True, omit_defaults=True):
+    pass
+
+
+class FieldProblem(Answer):
+    path: str
+    message: str
+
+
+class Problem(Answer):
+    """A refusal or a fault (RFC 9457). `code` is for programs and stays; `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldProblem] | None = None
+
+
+class Listed(Struct, Generic[T], rename="camel", kw_only=True):
+    """One page. next_cursor: the `cursor` of the next page; None at the end."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class Items(Struct, Generic[T], rename="camel", kw_only=True):
+    items: list[T]
+
+
+class EnqueuedItem(Answer):
+    """One entry of a batch, by its place in the request."""
+
+    index: int
+    status: Annotated[int, Meta(description="201, 200 when it was there already, or that of the error")]
+    job: Job | None = None
+    error: dict[str, Any] | None = None
+
+
+class JobItem(Answer):
+    """One job's result among many."""
+
+    id: str
+    status: int
+    job: Job | None = None
+    error: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, job_id: str, outcome: Job | SluicegateError) -> Self:
+        """With the job, or with the problem that a single call would have got."""
+        if isinstance(outcome, SluicegateError):
+            return cls(id=job_id, status=outcome.status, error=outcome.problem())
+        return cls(id=job_id, status=200, job=outcome)
+
+
+class ClaimAnswer(Struct, rename="camel", kw_only=True):
+    """job: the first of jobs, or None. Nothing to do is no error."""
+
+    job: Job | None
+    jobs: list[Job]
+    system: SystemState
+
+
+class HeartbeatAnswer(Job, kw_only=True, omit_defaults=True, rename="camel"):
+    """The job, with the pause state beside its fields."""
+
+    system: SystemState
+
+
+class HeartbeatsAnswer(Struct, rename="camel", kw_only=True):
+    items: list[JobItem]
+    system: SystemState
+
+
+AppendAnswer = Event | Items[Event]
