@@ -92,11 +92,14 @@ async def page(
 ) -> list[Event]:
     """Events in stable order. after, before: an event id or an RFC 3339 time, exclusive.
 
-    Raises NotFound (job_not_found), Invalid (after, before).
+    Raises NotFound (job_not_found), Invalid (after, before; also an `after` that no event can have had yet).
     """
     behind = None if after is None else positions.after("after", after)
     until = None if before is None else positions.before("before", before)
-    return await between(store, job_id, behind, until, sort=sort, limit=limit)
+    found = await between(store, job_id, behind, until, sort=sort, limit=limit)
+    if after is not None and not found:
+        await require_past(store, "after", after, await newest(store, job_id))
+    return found
 
 
 async def between(
@@ -131,17 +134,14 @@ async def newest(store: Store, job_id: str) -> Position:
     return position(entries[0][0]) if entries else (created, 0)
 
 
-async def require_past(store: Store, job_id: str, name: str, event_id: str) -> None:
-    """Raises Invalid, naming `name`, for an id that no event of this job can have had yet.
+async def require_past(store: Store, name: str, value: str, newest: Position) -> None:
+    """Raises Invalid, naming `name`, for an id that no event can have had yet; a time may lie in the future.
 
-    Whoever waits behind such a place would miss all that happens until then. An id that the store has lost
-    in a crash is no such id: what comes next comes behind it.
+    Whoever waited behind such an id would miss all that happens until then. An id that the store has lost
+    in a crash is none of these: whatever comes next comes behind it.
     """
-    place = position(event_id)
-    if place > await newest(store, job_id) and place[0] > await store.now_ms():
-        raise Invalid.field(
-            name, "lies beyond the end of this job's history: it is no event of this job; go on without it"
-        )
+    if positions.is_id(value) and (place := position(value)) > newest and place[0] > await store.now_ms():
+        raise Invalid.field(name, "is no event of this job: it lies beyond the end of its history")
 
 
 async def _with_creation(store: Store, job_id: str, read: tuple[Any, ...]) -> tuple[int, list[Any]]:

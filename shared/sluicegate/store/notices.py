@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from sluicegate import keys
 from sluicegate.store.connection import Store
@@ -21,7 +21,7 @@ class Subscription:
         self._changed: set[str] = set()
         self._rung = asyncio.Event()
 
-    def add(self, job_ids: list[str]) -> None:
+    def add(self, job_ids: Iterable[str]) -> None:
         self._changed.update(job_ids)
         self._rung.set()
 
@@ -49,14 +49,23 @@ class Notices:
     async def subscribe(self, job_id: str | None = None) -> AsyncIterator[Subscription]:
         """From entry on, every change of the job (None: of every job and of the pause state) is seen."""
         subscription = Subscription()
-        self._by_job.setdefault(job_id, set()).add(subscription)
         try:
-            await self._feed.start()
+            await self.join(subscription, job_id)
             yield subscription
         finally:
-            self._by_job[job_id].discard(subscription)
-            if not self._by_job[job_id]:
-                del self._by_job[job_id]
+            self.leave(subscription, job_id)
+
+    async def join(self, subscription: Subscription, job_id: str | None) -> None:
+        """`subscribe`, for a subscription to many jobs; ends with `leave`, also when this raises."""
+        self._by_job.setdefault(job_id, set()).add(subscription)
+        await self._feed.start()
+
+    def leave(self, subscription: Subscription, job_id: str | None) -> None:
+        """Twice is once."""
+        subscriptions = self._by_job.get(job_id, set())
+        subscriptions.discard(subscription)
+        if not subscriptions:
+            self._by_job.pop(job_id, None)
 
     def _deliver(self, entries: list[Entry]) -> None:
         for _, fields in entries:
