@@ -30,10 +30,24 @@ MAX_ATTEMPTS_DEFAULT: Final = 3
 JobType = Annotated[str, Meta(pattern=TYPE_PATTERN, description="what runs the job, like `task`")]
 JobId = Annotated[str, Meta(pattern=ID_PATTERN.pattern, description="a UUIDv7 in lower case")]
 Name = Annotated[str, Meta(pattern=PRINTABLE_PATTERN, description="1 to 128 printable characters")]
-WorkerId = Name
+WorkerId = Annotated[str, Meta(pattern=PRINTABLE_PATTERN, description="name of the worker")]
 Capability = Name
 Priority = Annotated[int, Meta(ge=-1000, le=1000, description="higher first")]
 LeaseSeconds = Annotated[float, Meta(ge=1, le=3600, description="length of the lease in seconds")]
+
+Payload = Annotated[dict[str, Any], Meta(description="what the job's handler reads")]
+OwnId = Annotated[JobId, Meta(description="a UUIDv7 of the producer's own, which makes a repeat safe")]
+RequiredCapabilities = Annotated[
+    list[Capability], Meta(max_length=100, description="what a worker must offer, like `git`")
+]
+AffinityKey = Annotated[Name, Meta(description="of the jobs of one key only one runs at a time")]
+MaxAttempts = Annotated[int, Meta(ge=1, le=20, description="tries in all")]
+MaxRunSeconds = Annotated[float, Meta(gt=0, le=30 * 86400, description="longest run of an attempt")]
+DelaySeconds = Annotated[float, Meta(ge=0, le=365 * 86400, description="not before this long from now")]
+NotBefore = Annotated[str, Meta(description="not before this time, like 2026-01-31T12:00:00Z")]
+IdempotencyKey = Annotated[
+    Name, Meta(description="the same key with the same job returns the first one, for 24 hours")
+]
 
 
 class NewJob(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -45,16 +59,16 @@ class NewJob(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, o
     """
 
     type: JobType
-    payload: dict[str, Any] = {}
-    id: JobId | None = None
+    payload: Payload = {}
+    id: OwnId | None = None
     priority: Priority = 0
-    required_capabilities: Annotated[list[Capability], Meta(max_length=100)] | None = None
-    affinity_key: Name | None = None
-    max_attempts: Annotated[int, Meta(ge=1, le=20)] = MAX_ATTEMPTS_DEFAULT
-    max_run_seconds: Annotated[float, Meta(gt=0, le=30 * 86400)] | None = None
-    delay_seconds: Annotated[float, Meta(ge=0, le=365 * 86400)] | None = None
-    not_before: str | None = None
-    idempotency_key: Name | None = None
+    required_capabilities: RequiredCapabilities | None = None
+    affinity_key: AffinityKey | None = None
+    max_attempts: MaxAttempts = MAX_ATTEMPTS_DEFAULT
+    max_run_seconds: MaxRunSeconds | None = None
+    delay_seconds: DelaySeconds | None = None
+    not_before: NotBefore | None = None
+    idempotency_key: IdempotencyKey | None = None
 
 
 class JobSpec(Struct, rename="camel", kw_only=True, omit_defaults=True):

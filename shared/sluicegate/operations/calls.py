@@ -14,8 +14,27 @@ from sluicegate.model import EventLevel, JobId, JobStatus, JobType, LeaseSeconds
 
 Text = Annotated[str, Meta(max_length=32_768)]
 Reason = Annotated[str, Meta(max_length=2_000, description="for people")]
+ResultSummary = Annotated[Text, Meta(description="what came of it, for people")]
+ErrorMessage = Annotated[Text, Meta(description="what went wrong, for people")]
+Retryable = Annotated[bool, Meta(description="whether another attempt may help")]
 Token = Annotated[str, Meta(max_length=64, description="the leaseToken of the claim")]
-PageSize = Annotated[int, Meta(ge=1, le=200)]
+PageSize = Annotated[int, Meta(ge=1, le=200, description="most entries of one page")]
+Cursor = Annotated[str, Meta(description="the nextCursor of the page before")]
+Moment = Annotated[str, Meta(description="a time, like 2026-01-31T12:00:00Z")]
+EventPlace = Annotated[str, Meta(description="an event id, or a time; itself left out")]
+RepositoryName = Annotated[str, Meta(description="`owner/name` or a URL")]
+ClaimedBy = Annotated[WorkerId, Meta(description="the worker that has or had the job")]
+AllowedTypes = Annotated[list[JobType], Meta(max_length=200, description="only jobs of these types")]
+AllowedRepositories = Annotated[
+    list[str], Meta(max_length=200, description="only jobs of these repositories")
+]
+WorkerCapabilities = Annotated[
+    list[Name], Meta(max_length=200, description="what the worker can do, like `git`")
+]
+WaitSeconds = Annotated[float, Meta(ge=0, le=30, description="how long to wait for work to come")]
+MaxJobs = Annotated[int, Meta(ge=1, le=100, description="most jobs to take")]
+RequestId = Annotated[Name, Meta(description="drawn by the worker: repeated, it gets the same jobs again")]
+FailureClass = Annotated[Name, Meta(description="what kind of failure it is, to find and count them by")]
 
 
 class Call(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -29,7 +48,7 @@ class NoFields(Call):
 class PageQuery(Call):
     """cursor: the nextCursor of the page before."""
 
-    cursor: str | None = None
+    cursor: Cursor | None = None
     limit: PageSize = 50
 
 
@@ -47,13 +66,13 @@ class EnqueueManyCall(Call):
 
 
 class JobsQuery(Call):
-    status: JobStatus | None = None
+    status: Annotated[JobStatus | None, Meta(description="only jobs in this state")] = None
     type: JobType | None = None
-    repository: str | None = None
-    claimed_by: WorkerId | None = None
-    created_after: str | None = None
-    created_before: str | None = None
-    cursor: str | None = None
+    repository: RepositoryName | None = None
+    claimed_by: ClaimedBy | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    cursor: Cursor | None = None
     limit: PageSize = 50
 
 
@@ -64,12 +83,12 @@ class ClaimCall(Call):
 
     worker_id: WorkerId
     lease_seconds: LeaseSeconds
-    allowed_types: Annotated[list[JobType], Meta(max_length=200)] | None = None
-    allowed_repositories: Annotated[list[str], Meta(max_length=200)] | None = None
-    worker_capabilities: Annotated[list[Name], Meta(max_length=200)] | None = None
-    wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0
-    max_jobs: Annotated[int, Meta(ge=1, le=100)] = 1
-    request_id: Name | None = None
+    allowed_types: AllowedTypes | None = None
+    allowed_repositories: AllowedRepositories | None = None
+    worker_capabilities: WorkerCapabilities | None = None
+    wait_seconds: WaitSeconds = 0
+    max_jobs: MaxJobs = 1
+    request_id: RequestId | None = None
 
 
 class HeartbeatCall(Held):
@@ -88,13 +107,13 @@ class HeartbeatManyCall(Call):
 
 
 class CompleteCall(Held):
-    result_summary: Text | None = None
+    result_summary: ResultSummary | None = None
 
 
 class FailCall(Held):
-    error_message: Text
-    retryable: bool = True
-    failure_class: Name | None = None
+    error_message: ErrorMessage
+    retryable: Retryable = True
+    failure_class: FailureClass | None = None
 
 
 class ReleaseCall(Held):
@@ -102,13 +121,13 @@ class ReleaseCall(Held):
 
 
 class Completed(HeldJob, tag_field="outcome", tag="complete"):
-    result_summary: Text | None = None
+    result_summary: ResultSummary | None = None
 
 
 class Failed(HeldJob, tag_field="outcome", tag="fail"):
-    error_message: Text
-    retryable: bool = True
-    failure_class: Name | None = None
+    error_message: ErrorMessage
+    retryable: Retryable = True
+    failure_class: FailureClass | None = None
 
 
 class Released(HeldJob, tag_field="outcome", tag="release"):
@@ -141,11 +160,11 @@ class AppendCall(Held):
 class EventsQuery(Call):
     """after, before: an event id or a time, exclusive. cursor: a page's nextCursor, in the same sort."""
 
-    after: str | None = None
-    before: str | None = None
-    cursor: str | None = None
-    sort: Literal["asc", "desc"] = "asc"
-    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    after: EventPlace | None = None
+    before: EventPlace | None = None
+    cursor: Cursor | None = None
+    sort: Annotated[Literal["asc", "desc"], Meta(description="oldest or newest first")] = "asc"
+    limit: Annotated[int, Meta(ge=1, le=500, description="most entries of one page")] = 100
 
 
 class StreamQuery(Call):
