@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -31,10 +34,10 @@ GATEWAY_TROUBLE = frozenset({502, 503, 504})
 
 
 class HttpConnection:
-    """One session to one address.
+    """One session to one address; through the proxy that the environment names, but never to loopback.
 
     retry_seconds: how long a repeatable call is tried again while the server does not answer.
-    reconnect_seconds: how long a stream that once worked is tried again.
+    reconnect_seconds: how long a stream that once worked is tried again. worker: the token is a worker's.
     """
 
     def __init__(
@@ -45,24 +48,26 @@ class HttpConnection:
         timeout_seconds: float,
         retry_seconds: float,
         reconnect_seconds: float,
+        worker: bool = False,
     ) -> None:
         if not _is_address(url):
             raise ConfigurationError(
                 f"{url!r} is not the address of a server; write it like http://127.0.0.1:8080"
             )
         self.address = url.rstrip("/")
-        self._token = token
+        self._headers = {"Accept": "application/json"}
+        if token := (token or "").strip():  # files end in a line feed
+            self._headers |= {"X-Worker-Token": token} if worker else {"Authorization": f"Bearer {token}"}
         self._timeout_seconds = timeout_seconds
         self._retry_seconds = retry_seconds
         self._reconnect_seconds = reconnect_seconds
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        headers = {"Accept": "application/json"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token.strip()}"  # files end in a line feed
         timeout = aiohttp.ClientTimeout(total=self._timeout_seconds, sock_connect=CONNECT_SECONDS)
-        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
+        self._session = aiohttp.ClientSession(
+            headers=self._headers, timeout=timeout, proxy=_proxy(self.address)
+        )
 
     async def close(self) -> None:
         if self._session is not None:
@@ -77,16 +82,19 @@ class HttpConnection:
         body: bytes | None = None,
         params: Mapping[str, str] | None = None,
         repeatable: bool = True,
+        retry_seconds: float | None = None,
+        timeout_seconds: float | None = None,
     ) -> bytes:
         """The body of the reply. Raises the error that the reply's problem document stands for.
 
         repeatable: repeating the request has no second effect. Only then is it sent again after it may
-        have arrived; otherwise its loss is OutcomeUnknown.
+        have arrived; otherwise its loss is OutcomeUnknown. The two times are the connection's unless given.
         """
-        patience = Patience(self._retry_seconds)
+        patience = Patience(self._retry_seconds if retry_seconds is None else retry_seconds)
+        timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         while True:
             try:
-                return await self._once(method, path, body=body, params=params)
+                return await self._once(method, path, body=body, params=params, timeout_seconds=timeout)
             except ServerUnreachable as error:  # nothing was sent
                 await patience.wait(error)
             except (StoreUnavailable, OutcomeUnknown) as error:
@@ -122,21 +130,32 @@ class HttpConnection:
                 patience = Patience(self._reconnect_seconds)
             await patience.wait(broken)
 
-    async def _once(
-        self, method: str, path: str, *, body: bytes | None, params: Mapping[str, str] | None
-    ) -> bytes:
-        headers = {"Content-Type": "application/json"} if body is not None else None
-        request = self._live.request(
-            method, self._url(path), data=body, params=params, headers=headers, allow_redirects=False
-        )
+    @asynccontextmanager
+    async def exchange(self, method: str, path: str, **request: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One request with its successful reply, not repeated. Raises as `call`."""
         try:
-            async with request as reply:
-                content = await reply.read()
-                if reply.status < 300:
-                    return content
-                raise self._refusal(reply, content)
+            async with self._live.request(method, self._url(path), allow_redirects=False, **request) as reply:
+                if reply.status >= 300:
+                    raise self._refusal(reply, await reply.read())
+                yield reply
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._lost(error) from error
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None,
+        params: Mapping[str, str] | None,
+        timeout_seconds: float,
+    ) -> bytes:
+        headers = {"Content-Type": "application/json"} if body is not None else None
+        timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS)
+        async with self.exchange(
+            method, path, data=body, params=params, headers=headers, timeout=timeout
+        ) as reply:
+            return await reply.read()
 
     async def _stream_once(
         self, path: str, *, after: str | None, last_id: str | None
@@ -198,6 +217,18 @@ class HttpConnection:
             f"{self.address} answered {reply.status} {reply.reason} in another form than Sluicegate's:"
             " is it the address of a Sluicegate server?"
         )
+
+
+def _proxy(address: str) -> str | None:
+    """What HTTP_PROXY, HTTPS_PROXY and NO_PROXY say of an address; loopback needs none, whatever they say."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return None
+    if host == "localhost" or proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def _is_address(url: str) -> bool:
