@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -85,6 +87,21 @@ async def test_past_the_limit_of_bytes_logs_are_dropped_visibly(store: Store, bu
     await builder.claim()
     assert await append(store, made._replace(token=2), log("e")) == []
     assert (await kinds(store, made.job_id)).count("events.truncated") == 1
+
+
+async def test_concurrent_workers_see_one_truncation(store: Store, builder: JobBuilder) -> None:
+    """70-51: one `events.truncated` per job, whatever arrives at once; what is no log still goes in."""
+    store.settings = msgspec.structs.replace(store.settings, job_log_max_entries=5)
+    jobs = [await builder.running(type="a"), await builder.running(type="b")]
+    batches = [
+        [events.Append(made.job_id, made.token, log(f"{number}")) for made in jobs for number in range(3)]
+        for _ in range(10)
+    ]
+    await asyncio.gather(*(events.append_many(store, "worker-1", batch) for batch in batches))
+    for made in jobs:
+        assert len(await append(store, made, NewEvent(message="no log"))) == 1
+        found = await kinds(store, made.job_id)
+        assert found == ["job.claimed", *["custom"] * 5, "events.truncated", "custom"]
 
 
 BACKOFF = {"base_ms": 0, "factor": 1, "cap_ms": 0, "jitter": 0}

@@ -69,6 +69,11 @@ class LiveEvents:
         """How many jobs somebody follows."""
         return len(self._jobs)
 
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept of all jobs for followers that lag behind."""
+        return sum(job.kept_bytes for job in self._jobs.values())
+
     async def close(self) -> None:
         """End the reading, also that of the notices."""
         if self._reader is not None:
@@ -195,6 +200,10 @@ class _FollowedJob:
         self.changed = asyncio.Event()
         self._places: list[Position] = []
         self._frames: list[bytes] = []
+
+    @property
+    def kept_bytes(self) -> int:
+        return sum(map(len, self._frames))
 
     def start(self, newest: Position) -> None:
         """From here on what happens is read for all; what came before, each follower reads for itself."""

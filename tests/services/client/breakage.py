@@ -67,12 +67,12 @@ class Breakage:
             pass
         finally:
             self._live.discard(writer)
-            up.cancel()
-            await asyncio.gather(up, return_exceptions=True)
             if room is not None:
                 self.broken += 1
             writer.transport.abort()
             back.close()
+            up.cancel()
+            await asyncio.gather(up, return_exceptions=True)
 
     async def _answer(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, room: int | None

@@ -75,6 +75,27 @@ async def test_after_and_before_are_exclusive_and_chronological(api: Api) -> Non
     assert (await page(api, job_id, after="2001-01-01T00:00:00Z"))["items"] == everything
 
 
+async def test_a_cursor_goes_on_in_its_own_sort(api: Api) -> None:
+    """Q-6: in the other one it would lead back where it came from."""
+    job_id, held = await api.running()
+    await api.post(f"/jobs/{job_id}/events", {**held, "events": [{"message": str(n)} for n in range(5)]})
+    for sort, other in (("asc", "desc"), ("desc", "asc")):
+        cursor = (await page(api, job_id, sort=sort, limit=3))["nextCursor"]
+        refused = await api.get(f"/jobs/{job_id}/events", params={"sort": other, "cursor": cursor})
+        assert refused.paths == ["cursor"]
+        assert f"sort={sort}" in refused.json["errors"][0]["message"]
+
+
+async def test_an_id_that_no_event_can_have_had_is_refused(api: Api) -> None:
+    """Q-6: who goes on behind it would see nothing for years. Behind the newest event there is nothing yet."""
+    job_id, _ = await api.running()
+    newest = (await page(api, job_id))["items"][-1]["id"]
+    assert await page(api, job_id, after=newest) == {"items": [], "nextCursor": None}
+    beyond = await api.get(f"/jobs/{job_id}/events", params={"after": "9999999999999-0"})
+    assert beyond.paths == ["after"]
+    assert "beyond the end" in beyond.json["errors"][0]["message"]
+
+
 @pytest.mark.parametrize(
     ("query", "path"),
     [
@@ -83,6 +104,8 @@ async def test_after_and_before_are_exclusive_and_chronological(api: Api) -> Non
         ({"after": "9" * 40}, "after"),
         ({"after": "1-" + "9" * 40}, "after"),
         ({"after": "-5"}, "after"),
+        ({"cursor": "nonsense"}, "cursor"),
+        ({"cursor": "asc.nonsense"}, "cursor"),
         ({"limit": "0"}, "limit"),
         ({"limit": "501"}, "limit"),
         ({"sort": "up"}, "sort"),
@@ -116,6 +139,7 @@ async def test_a_wrong_field_is_named(api: Api, body: dict[str, Any], path: str)
 
 
 async def test_an_event_is_bounded(api: Api) -> None:
+    """70-13: 32 KiB as JSON, and nothing of a call that brings a larger one is taken."""
     job_id, held = await api.running()
     large = {"message": "a", "payload": {"text": "x" * 33_000}}
     for body in (large, {"events": [{"message": "b"}, large]}):
