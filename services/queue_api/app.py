@@ -1,4 +1,4 @@
-"""The queue's REST service as an app: one bell reader and one reader of events for all its requests."""
+"""The queue's REST service as an app: one reader of each kind for all its requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from functools import partial
 from aiohttp import web
 
 from services.queue_api.alarms import Alarms
-from services.queue_api.keys import ALARMS, BELLS, LIVE_EVENTS, SUBMISSIONS
+from services.queue_api.controls import Controls
+from services.queue_api.keys import ALARMS, BELLS, CONTROLS, LIVE_EVENTS, SUBMISSIONS
 from services.queue_api.routes import ROUTES
 from sluicegate.gathering import Gathering
 from sluicegate.http import application
@@ -25,6 +26,7 @@ def build(settings: QueueApiSettings, store: Store) -> web.Application:
     app = application(settings, store, ROUTES)
     app[BELLS] = Bells(store)
     app[ALARMS] = Alarms(app[BELLS])
+    app[CONTROLS] = Controls(store)
     app[LIVE_EVENTS] = LiveEvents(store, Notices(store), event_frame)
     app[SUBMISSIONS] = Gathering(partial(submit, store))
     app.on_cleanup.append(_close_readers)
@@ -34,5 +36,6 @@ def build(settings: QueueApiSettings, store: Store) -> web.Application:
 async def _close_readers(app: web.Application) -> None:
     app[ALARMS].close()
     await app[BELLS].close()
+    await app[CONTROLS].close()
     await app[LIVE_EVENTS].close()
     await app[SUBMISSIONS].close()

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from services.queue_api.alarms import Alarms
+from services.queue_api.controls import Controls
 from sluicegate.errors import RequestError
 from sluicegate.gathering import Gathering
 from sluicegate.operations.jobs import Accepted
@@ -16,6 +17,7 @@ from sluicegate.store.live_events import LiveEvents
 
 BELLS: Final = web.AppKey("bells", Bells)
 ALARMS: Final = web.AppKey("alarms", Alarms)
+CONTROLS: Final = web.AppKey("controls", Controls)
 LIVE_EVENTS: Final = web.AppKey("live_events", LiveEvents)
 Submissions = Gathering[Submission, Accepted | RequestError]
 SUBMISSIONS: Final[web.AppKey[Submissions]] = web.AppKey("submissions", Gathering)

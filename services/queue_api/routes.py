@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.queue_api.handlers import claims, endings, events, jobs, tokens
+from services.queue_api.handlers import (
+    claims,
+    endings,
+    events,
+    jobs,
+    kept_work,
+    remote_workers,
+    tokens,
+)
 from sluicegate.http import Endpoint
 from sluicegate.model import Event, Job, NewJob
 from sluicegate.operations import calls
 from sluicegate.operations.answers import (
     AppendAnswer,
+    AppendedItem,
     ClaimAnswer,
     EnqueuedItem,
     HeartbeatAnswer,
@@ -19,10 +28,15 @@ from sluicegate.operations.answers import (
     Listed,
 )
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
+from sluicegate.operations.kept_work import Fact, FactCall, StepCall
+from sluicegate.operations.presence import Credential, DepartCall, Departed, PresenceCall, WorkerQuery
+from sluicegate.store.shelves import StepCheckpoint
+from sluicegate.store.workers import Presence
 
 JOBS: Final = "/api/queue/jobs"
 JOB: Final = JOBS + "/{id}"
-TOKENS: Final = "/api/queue/workers/tokens"
+WORKERS: Final = "/api/queue/workers"
+TOKENS: Final = WORKERS + "/tokens"
 HELD: Final = ("job_not_found", "job_not_authorized", "job_ownership_mismatch", "lease_lost")
 
 ROUTES: Final = (
@@ -94,6 +108,11 @@ ROUTES: Final = (
         replies={201: AppendAnswer, 200: Items[Event]}, errors=(*HELD, "payload_too_large"),
     ),
     Endpoint(
+        method="POST", path=JOBS + "/events", handler=events.append_many, may="worker", tag="events",
+        summary="Append to the histories of many of the worker's jobs",
+        body=calls.AppendManyCall, replies={207: Items[AppendedItem]}, errors=("payload_too_large",),
+    ),
+    Endpoint(
         method="GET", path=JOB + "/events", handler=events.page, may="viewer", also=("producer", "worker"),
         tag="events", summary="A page of the job's history", query=calls.EventsQuery,
         replies={200: Listed[Event]}, errors=("job_not_found", "job_not_authorized"),
@@ -103,6 +122,39 @@ ROUTES: Final = (
         also=("producer", "worker"), tag="events", summary="The history as it grows (Server-Sent Events)",
         query=calls.StreamQuery, replies={200: None}, media="text/event-stream",
         errors=("job_not_found", "job_not_authorized"),
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/steps", handler=kept_work.save_step, may="worker", tag="workers",
+        summary="Keep a finished step for the attempts that follow",
+        body=StepCall, replies={200: StepCheckpoint}, errors=HELD,
+    ),
+    Endpoint(
+        method="GET", path=JOB + "/steps", handler=kept_work.steps, may="viewer", also=("producer", "worker"),
+        tag="jobs", summary="The finished steps of a task", replies={200: Items[StepCheckpoint]},
+        errors=("job_not_found", "job_not_authorized"),
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/facts", handler=kept_work.keep_fact, may="worker", tag="workers",
+        summary="Keep a fact with the job; the first value stays", body=FactCall, replies={200: Fact},
+        errors=HELD,
+    ),
+    Endpoint(
+        method="GET", path=WORKERS + "/me", handler=remote_workers.credential, may="worker", tag="workers",
+        summary="What the caller's credential allows", replies={200: Credential},
+    ),
+    Endpoint(
+        method="POST", path=WORKERS + "/presence", handler=remote_workers.announce, may="worker",
+        tag="workers", summary="Say that the worker is there and what it does; within every 30 s",
+        body=PresenceCall, replies={200: Presence},
+    ),
+    Endpoint(
+        method="POST", path=WORKERS + "/depart", handler=remote_workers.depart, may="worker", tag="workers",
+        summary="Say that the worker has ended in order", body=DepartCall, replies={200: Departed},
+    ),
+    Endpoint(
+        method="GET", path=WORKERS + "/controls", handler=remote_workers.controls, may="worker",
+        tag="workers", summary="What is asked of the worker, as it comes (Server-Sent Events)",
+        query=WorkerQuery, replies={200: None}, media="text/event-stream",
     ),
     Endpoint(
         method="POST", path=TOKENS, handler=tokens.create, may="admin", tag="tokens",

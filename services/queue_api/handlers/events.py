@@ -8,10 +8,11 @@ from aiohttp import web
 from services.queue_api.handlers.held import held_body
 from services.queue_api.handlers.paths import job_id
 from services.queue_api.keys import LIVE_EVENTS
-from sluicegate.http import LONG_REQUESTS, SETTINGS, STORE, EventStream, identity, query, reply
+from sluicegate.http import LONG_REQUESTS, SETTINGS, STORE, EventStream, body, identity, query, reply
+from sluicegate.model import Event
 from sluicegate.operations import access, events, worker_calls
-from sluicegate.operations.answers import Items
-from sluicegate.operations.calls import AppendCall, EventsQuery, StreamQuery
+from sluicegate.operations.answers import AppendedItem, Items, Listed
+from sluicegate.operations.calls import AppendCall, AppendManyCall, EventsQuery, StreamQuery
 from sluicegate.store.live_events import Follower
 
 
@@ -24,10 +25,22 @@ async def append(request: web.Request) -> web.Response:
     return reply(Items(items=kept), status=201 if kept else 200)
 
 
+async def append_many(request: web.Request) -> web.Response:
+    """Events of many jobs of one worker: 207 with one item per event, in order."""
+    call = await body(request, AppendManyCall)
+    outcomes = await worker_calls.append_many(request.app[STORE], identity(request), call)
+    items = [AppendedItem.of(each.id, outcome) for each, outcome in zip(call.events, outcomes, strict=True)]
+    return reply(Items(items=items), status=207)
+
+
 async def page(request: web.Request) -> web.Response:
     asked = query(request, EventsQuery)
-    await access.require_sight_of(request.app[STORE], identity(request), job_id(request))
-    return reply(await events.page(request.app[STORE], job_id(request), asked))
+    return reply(await page_of(request, job_id(request), asked))
+
+
+async def page_of(request: web.Request, job: str, asked: EventsQuery) -> Listed[Event]:
+    await access.require_sight_of(request.app[STORE], identity(request), job)
+    return await events.page(request.app[STORE], job, asked)
 
 
 async def stream(request: web.Request) -> web.StreamResponse:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
 
 from msgspec import Meta, Struct
 
 from sluicegate.errors import SluicegateError
 from sluicegate.model import Event, Job, SystemState
+from sluicegate.times import to_rfc3339
+
+if TYPE_CHECKING:
+    from sluicegate.store.control_feed import Control
 
 T = TypeVar("T")
 
@@ -85,6 +89,41 @@ class HeartbeatAnswer(Job, kw_only=True, omit_defaults=True, rename="camel"):
 class HeartbeatsAnswer(Struct, rename="camel", kw_only=True):
     items: list[JobItem]
     system: SystemState
+
+
+class AppendedItem(Answer):
+    """One event's result among many. event_id: absent, too, where the job's log limit left the event out."""
+
+    id: Annotated[str, Meta(description="of the job")]
+    status: int
+    event_id: str | None = None
+    error: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, job_id: str, outcome: Event | SluicegateError | None) -> Self:
+        if isinstance(outcome, SluicegateError):
+            return cls(id=job_id, status=outcome.status, error=outcome.problem())
+        return cls(id=job_id, status=201 if outcome else 200, event_id=outcome.id if outcome else None)
+
+
+class WorkerControl(Answer):
+    """Something that a worker has to obey: the pause state as it is now, or the cancel of one of its jobs."""
+
+    kind: Annotated[str, Meta(description="`pause` or `cancel`")]
+    job_id: str | None = None
+    lease_token: str | None = None
+    requested_at: str | None = None
+    system: SystemState | None = None
+
+    @classmethod
+    def of(cls, control: Control) -> Self:
+        return cls(
+            kind=control.kind,
+            job_id=control.job_id,
+            lease_token=None if control.token is None else str(control.token),
+            requested_at=to_rfc3339(control.at_ms),
+            system=control.system,
+        )
 
 
 AppendAnswer = Event | Items[Event]

@@ -157,6 +157,19 @@ class AppendCall(Held):
     events: Annotated[list[NewEvent], Meta(min_length=1, max_length=500)] | None = None
 
 
+class HeldEvent(HeldJob):
+    """An event of one of a worker's jobs."""
+
+    message: Annotated[str, Meta(min_length=1)]
+    level: EventLevel = "info"
+    payload: dict[str, Any] | None = None
+
+
+class AppendManyCall(Call):
+    worker_id: WorkerId
+    events: Annotated[list[HeldEvent], Meta(min_length=1, max_length=500)]
+
+
 class EventsQuery(Call):
     """after, before: an event id or a time, exclusive. cursor: a page's nextCursor, in the same sort."""
 

@@ -9,7 +9,7 @@ import msgspec
 from sluicegate.errors import Invalid, TooLarge
 from sluicegate.model import Event, NewEvent
 from sluicegate.operations.answers import Listed
-from sluicegate.operations.calls import AppendCall, EventsQuery
+from sluicegate.operations.calls import AppendCall, EventsQuery, HeldEvent
 from sluicegate.settings import Settings
 from sluicegate.store import events
 from sluicegate.store.connection import Store
@@ -28,7 +28,7 @@ def listed(call: AppendCall) -> list[NewEvent]:
     return call.events
 
 
-def require_sizes(given: Sequence[NewEvent], settings: Settings) -> None:
+def require_sizes(given: Sequence[NewEvent | HeldEvent], settings: Settings) -> None:
     """Raises TooLarge when one of them is larger than SLUICEGATE_MAX_EVENT_BYTES as JSON."""
     for at, event in enumerate(given):
         size = len(msgspec.json.encode(event))

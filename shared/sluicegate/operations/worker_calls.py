@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 from sluicegate.auth.identity import Identity
 from sluicegate.errors import LeaseLost, SluicegateError
-from sluicegate.model import Event, Job, Policy
+from sluicegate.model import Event, Job, NewEvent, Policy
 from sluicegate.operations import access, leases
 from sluicegate.operations.answers import HeartbeatAnswer, HeartbeatsAnswer, JobItem
 from sluicegate.operations.calls import (
     AppendCall,
+    AppendManyCall,
     CancelAckCall,
     ClaimCall,
     CompleteCall,
@@ -54,7 +55,7 @@ def policy(who: Identity, call: ClaimCall, settings: Settings) -> Policy:
 
 async def heartbeat(store: Store, who: Identity, job_id: str, call: HeartbeatCall) -> HeartbeatAnswer:
     """Extend a lease; the job, with `system` beside its fields (70-1)."""
-    worker_id, token = await _held(store, who, job_id, call)
+    worker_id, token = await held(store, who, job_id, call)
     (job,), system = await claims.heartbeat(
         store, worker_id, [Lease(job_id, token, milliseconds(call.lease_seconds))]
     )
@@ -82,23 +83,23 @@ async def heartbeat_many(store: Store, who: Identity, call: HeartbeatManyCall) -
 
 
 async def complete(store: Store, who: Identity, job_id: str, call: CompleteCall) -> Job:
-    worker_id, token = await _held(store, who, job_id, call)
+    worker_id, token = await held(store, who, job_id, call)
     return await endings.finish_one(store, worker_id, Complete(job_id, token, call.result_summary))
 
 
 async def fail(store: Store, who: Identity, job_id: str, call: FailCall) -> Job:
-    worker_id, token = await _held(store, who, job_id, call)
+    worker_id, token = await held(store, who, job_id, call)
     ending = Fail(job_id, token, call.error_message, call.retryable, call.failure_class)
     return await endings.finish_one(store, worker_id, ending)
 
 
 async def release(store: Store, who: Identity, job_id: str, call: ReleaseCall) -> Job:
-    worker_id, token = await _held(store, who, job_id, call)
+    worker_id, token = await held(store, who, job_id, call)
     return await endings.finish_one(store, worker_id, Release(job_id, token, call.reason))
 
 
 async def acknowledge_cancel(store: Store, who: Identity, job_id: str, call: CancelAckCall) -> Job:
-    worker_id, token = await _held(store, who, job_id, call)
+    worker_id, token = await held(store, who, job_id, call)
     ending = Cancelled(job_id, token, message=call.message, receipt=call.receipt)
     return await endings.finish_one(store, worker_id, ending)
 
@@ -118,15 +119,33 @@ async def append(store: Store, who: Identity, job_id: str, call: AppendCall) -> 
     """Append to the job's history; what its log limit swallowed is left out of the answer."""
     given = listed(call)
     require_sizes(given, store.settings)
-    worker_id, token = await _held(store, who, job_id, call)
+    worker_id, token = await held(store, who, job_id, call)
     return await events.append(store, worker_id, job_id, token, given)
+
+
+async def append_many(
+    store: Store, who: Identity, call: AppendManyCall
+) -> list[Event | SluicegateError | None]:
+    """Append to the histories of the worker's jobs, in order: each event, None where a log limit left it out,
+    or why it was refused. Those that can be appended are appended together.
+    """
+    require_sizes(call.events, store.settings)
+    worker_id = who.worker(call.worker_id)
+    tokens = await _all_held(store, who, worker_id, call.events)
+    wanted = [
+        events.Append(each.id, token, NewEvent(level=each.level, message=each.message, payload=each.payload))
+        for each, token in zip(call.events, tokens, strict=True)
+        if isinstance(token, int)
+    ]
+    appended = iter(await events.append_many(store, worker_id, wanted))
+    return [next(appended) if isinstance(token, int) else token for token in tokens]
 
 
 def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-async def _held(store: Store, who: Identity, job_id: str, call: Held) -> tuple[str, int]:
+async def held(store: Store, who: Identity, job_id: str, call: Held) -> tuple[str, int]:
     """The worker and the number of its lease, if it may act on the job at all."""
     worker_id = who.worker(call.worker_id)
     await access.require_job(store, who, job_id)

@@ -1,0 +1,75 @@
+"""Workers on other machines: who they are, that they are there, and what is asked of them."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from services.queue_api.controls import Listener
+from services.queue_api.keys import CONTROLS
+from sluicegate.errors import SluicegateError
+from sluicegate.http import (
+    LONG_REQUESTS,
+    SETTINGS,
+    STORE,
+    EventStream,
+    admitted,
+    body,
+    identity,
+    query,
+    reply,
+)
+from sluicegate.operations import presence
+from sluicegate.operations.answers import WorkerControl
+from sluicegate.operations.presence import DepartCall, PresenceCall, WorkerQuery
+from sluicegate.store import pause
+
+
+async def credential(request: web.Request) -> web.Response:
+    return reply(presence.credential(identity(request)))
+
+
+async def announce(request: web.Request) -> web.Response:
+    call = await body(request, PresenceCall)
+    return reply(await presence.announce(request.app[STORE], identity(request), call))
+
+
+async def depart(request: web.Request) -> web.Response:
+    call = await body(request, DepartCall)
+    return reply(await presence.depart(request.app[STORE], identity(request), call))
+
+
+async def controls(request: web.Request) -> web.StreamResponse:
+    """The pause state as it is, then what changes and what is asked of the worker's jobs, as it comes.
+
+    The credential is looked at again with every keepalive: the stream of one that was revoked ends.
+    """
+    worker_id = identity(request).worker(query(request, WorkerQuery).worker_id)
+    async with request.app[CONTROLS].listen(worker_id) as listener:
+        system = await pause.read(request.app[STORE])
+        out = await EventStream.open(request)
+        await _send(out, WorkerControl(kind="pause", system=system))
+        await _send_on(request, out, listener)
+    return out.response
+
+
+async def _send_on(request: web.Request, out: EventStream, listener: Listener) -> None:
+    long_requests = request.app[LONG_REQUESTS]
+    keepalive = request.app[SETTINGS].sse_keepalive_seconds
+    while not long_requests.over(request):
+        heard = []
+        async with long_requests.patience(request, keepalive):
+            heard = await listener.take()
+        for control in heard:
+            await _send(out, WorkerControl.of(control))
+        if heard or long_requests.over(request):
+            continue
+        try:
+            await admitted(request, "worker")
+        except SluicegateError:
+            return
+        await out.keepalive()
+
+
+async def _send(out: EventStream, control: WorkerControl) -> None:
+    await out.send(msgspec.json.encode(control), event="worker.control")
