@@ -28,6 +28,8 @@ from sluicegate.operations.answers import (
     Listed,
 )
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
+from sluicegate.operations.tool_schema import ToolAnswer, ToolsAnswer
+from sluicegate.operations.tools import ToolCall
 from sluicegate.operations.kept_work import Fact, FactCall, StepCall
 from sluicegate.operations.presence import Credential, DepartCall, Departed, PresenceCall, WorkerQuery
 from sluicegate.store.shelves import StepCheckpoint
@@ -176,5 +178,14 @@ ROUTES: Final = (
         summary="Give a token a new secret; the old one works on for a while", body=calls.NoFields,
         optional_body=True, replies={200: IssuedWorkerToken},
         errors=("worker_token_not_found", "token_state_conflict"),
+    ),
+    Endpoint(
+        method="GET", path="/mcp/tools", handler=mcp.listed, may="open", tag="mcp",
+        summary="The tools for agents, with the schemas of their arguments", replies={200: ToolsAnswer},
+    ),
+    Endpoint(
+        method="POST", path="/mcp/tools/call", handler=mcp.call, may="open", tag="mcp",
+        summary="Call a tool; who may, and which errors there are, is as in the REST call behind it",
+        body=ToolCall, replies={200: ToolAnswer}, errors=("tool_not_found", "invalid_tool_arguments"),
     ),
 )  # fmt: skip

@@ -7,10 +7,10 @@ from aiohttp import web
 from services.queue_api.keys import SUBMISSIONS
 from sluicegate.errors import RequestError
 from sluicegate.http import SETTINGS, STORE, body, identity, query, reply
-from sluicegate.model import NewJob
-from sluicegate.operations import access, jobs
+from sluicegate.model import Job, NewJob
+from sluicegate.operations import access, jobs, many
 from sluicegate.operations.answers import EnqueuedItem, Items, Listed
-from sluicegate.operations.calls import CancelCall, EnqueueManyCall, JobsQuery
+from sluicegate.operations.calls import CancelCall, EnqueueManyCall, JobsQuery, ManyCall
 from sluicegate.operations.jobs import Accepted
 from sluicegate.store import cancellation
 from sluicegate.store import jobs as job_records
@@ -21,10 +21,7 @@ REPLAYED = {"Idempotency-Replayed": "true"}
 async def enqueue(request: web.Request) -> web.Response:
     """201 with the job; 200 with the first one when the id or the key was used before (Q-13)."""
     new = jobs.with_key(await body(request, NewJob), request.headers.get("Idempotency-Key"))
-    submission = jobs.prepare(new, actor=identity(request).user_id, settings=request.app[SETTINGS])
-    outcome = await request.app[SUBMISSIONS].one(submission)
-    if isinstance(outcome, RequestError):
-        raise outcome
+    outcome = await accepted(request, new)
     if outcome.replayed:
         return reply(outcome.job, headers=REPLAYED)
     return reply(outcome.job, status=201)
@@ -38,27 +35,49 @@ async def enqueue_many(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    found = await job_records.get(request.app[STORE], request.match_info["id"])
-    return reply(access.require_sight(identity(request), found))
+    return reply(await seen(request, request.match_info["id"]))
 
 
 async def listing(request: web.Request) -> web.Response:
-    """A producer sees its own jobs only."""
-    asked = query(request, JobsQuery)
-    chosen = access.narrowed(identity(request), jobs.job_filter(asked, request.app[SETTINGS]))
-    found, following = await job_records.listing(
-        request.app[STORE], chosen, cursor=asked.cursor, limit=asked.limit
-    )
-    return reply(Listed(items=found, next_cursor=following))
+    return reply(await page(request, query(request, JobsQuery)))
 
 
 async def cancel(request: web.Request) -> web.Response:
     call = await body(request, CancelCall, optional=True)
-    who, store = identity(request), request.app[STORE]
-    await access.require_sight_of(store, who, request.match_info["id"])
-    return reply(
-        await cancellation.cancel(store, request.match_info["id"], actor=who.user_id, reason=call.reason)
+    return reply(await cancelled(request, request.match_info["id"], call))
+
+
+async def accepted(request: web.Request, new: NewJob) -> Accepted:
+    """Enqueued, in one call to the store with all that come at the same time."""
+    submission = jobs.prepare(new, actor=identity(request).user_id, settings=request.app[SETTINGS])
+    outcome = await request.app[SUBMISSIONS].one(submission)
+    if isinstance(outcome, RequestError):
+        raise outcome
+    return outcome
+
+
+async def seen(request: web.Request, job_id: str) -> Job:
+    return access.require_sight(identity(request), await job_records.get(request.app[STORE], job_id))
+
+
+async def page(request: web.Request, asked: JobsQuery) -> Listed[Job]:
+    """A producer sees its own jobs only."""
+    chosen = access.narrowed(identity(request), jobs.job_filter(asked, request.app[SETTINGS]))
+    found, following = await job_records.listing(
+        request.app[STORE], chosen, cursor=asked.cursor, limit=asked.limit
     )
+    return Listed(items=found, next_cursor=following)
+
+
+async def cancelled(request: web.Request, job_id: str, call: CancelCall) -> Job:
+    who, store = identity(request), request.app[STORE]
+    await access.require_sight_of(store, who, job_id)
+    return await cancellation.cancel(store, job_id, actor=who.user_id, reason=call.reason)
+
+
+async def cancel_many(request: web.Request) -> web.Response:
+    call = await body(request, ManyCall)
+    return reply(await many.cancel(request.app[STORE], call, actor=identity(request).user_id))
 
 
 def _item(at: int, outcome: Accepted | RequestError) -> EnqueuedItem:

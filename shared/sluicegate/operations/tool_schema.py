@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from sluicegate.operations.tools import Tool
 
@@ -12,9 +14,28 @@ NOT_BEFORE_A_LINE_FEED: Final = r"(?!\n)"
 """Behind the `$` of a pattern for Python's sake; the `$` of JSON schema means the very end by itself."""
 
 
-def listing(tool: Tool) -> dict[str, Any]:
+class ListedTool(Struct, rename="camel"):
+    """A tool as MCP has it. input_schema: the JSON schema of its arguments."""
+
+    name: str
+    description: str
+    input_schema: dict[str, Any]
+
+
+class ToolsAnswer(Struct):
+    tools: list[ListedTool]
+
+
+class ToolAnswer(Struct):
+    """result: the JSON of the REST call that the tool stands for."""
+
+    result: Any
+
+
+@cache
+def listing(tool: Tool) -> ListedTool:
     """The tool's entry in `GET /mcp/tools` (70-54)."""
-    return {"name": tool.name, "description": tool.description, "inputSchema": input_schema(tool)}
+    return ListedTool(tool.name, tool.description, input_schema(tool))
 
 
 def input_schema(tool: Tool) -> dict[str, Any]:
