@@ -29,6 +29,7 @@ from sluicegate.store.connection import Store
 from tests.support import leftovers
 from tests.support.contents import contents
 from tests.support.job_builder import JobBuilder
+from tests.support.tokens import worker_token
 
 NUMBERS = {"integer": 1, "number": 1.0, "text": "x"}
 NAMES = [name for name in scripts.names() if "Store" not in scripts.script(name).header]
@@ -87,7 +88,7 @@ def test_memory_never_stops_what_frees_it(name: str) -> None:
     """At maxmemory attempts still end, or every lease would expire just then; enqueue is refused."""
     freeing = {
         "heartbeat", "complete", "fail", "release", "cancel", "cancel_ack", "expire_leases", "condemn",
-        "retention", "pause",
+        "retention", "pause", "keep_token",
     }  # fmt: skip
     flags = scripts.script(name).header.get("Flags", [])
     assert ("allow-oom" in flags) == (name in freeing)
@@ -151,6 +152,7 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
     await store.run("append_events", [item], worker="worker-1", **limits)
     await pause.change(store, action="pause", mode="drain", reason="upgrade", actor="ann")
     await pause.change(store, action="resume", actor="ann", force=True)
+    await worker_token(store)
     await presence.announce(
         store,
         presence.Presence(

@@ -10,7 +10,9 @@
 -- Replies  OK                 stored
 --          CHANGED            the record is not the one that the caller read; nothing written
 --          FULL               too many records; nothing written
+-- Flags    allow-oom
 -- Repeat   safe: a second call finds its own record and answers OK without another entry in the audit
+-- At maxmemory too: a token must be revocable whatever the store is short of.
 local stored = redis.call('HGET', Q .. 'tokens', id) or ''
 if stored == record then
   return { 'OK' }
