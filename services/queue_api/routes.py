@@ -6,11 +6,14 @@ from typing import Final
 
 from services.queue_api.handlers import (
     claims,
+    dead_letters,
     endings,
     events,
     jobs,
     kept_work,
+    mcp,
     remote_workers,
+    retries,
     tokens,
 )
 from sluicegate.http import Endpoint
@@ -26,17 +29,20 @@ from sluicegate.operations.answers import (
     Items,
     JobItem,
     Listed,
+    ManyAnswer,
 )
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
-from sluicegate.operations.tool_schema import ToolAnswer, ToolsAnswer
-from sluicegate.operations.tools import ToolCall
 from sluicegate.operations.kept_work import Fact, FactCall, StepCall
 from sluicegate.operations.presence import Credential, DepartCall, Departed, PresenceCall, WorkerQuery
+from sluicegate.operations.tool_schema import ToolAnswer, ToolsAnswer
+from sluicegate.operations.tools import ToolCall
+from sluicegate.store.dead_letters import DeadLetter
 from sluicegate.store.shelves import StepCheckpoint
 from sluicegate.store.workers import Presence
 
 JOBS: Final = "/api/queue/jobs"
 JOB: Final = JOBS + "/{id}"
+DEAD: Final = "/api/queue/dead-letters"
 WORKERS: Final = "/api/queue/workers"
 TOKENS: Final = WORKERS + "/tokens"
 HELD: Final = ("job_not_found", "job_not_authorized", "job_ownership_mismatch", "lease_lost")
@@ -73,6 +79,14 @@ ROUTES: Final = (
         replies={207: Items[JobItem]},
     ),
     Endpoint(
+        method="POST", path=JOBS + "/cancel", handler=jobs.cancel_many, may="operator", tag="jobs",
+        summary="Cancel many jobs, by ids or a filter", body=calls.ManyCall, replies={200: ManyAnswer},
+    ),
+    Endpoint(
+        method="POST", path=JOBS + "/retry", handler=retries.retry_many, may="operator", tag="jobs",
+        summary="Run many jobs again, by ids or a filter", body=calls.ManyCall, replies={200: ManyAnswer},
+    ),
+    Endpoint(
         method="GET", path=JOB, handler=jobs.get, may="viewer", also=("producer", "worker"), tag="jobs",
         summary="One job", replies={200: Job}, errors=("job_not_found", "job_not_authorized"),
     ),
@@ -100,6 +114,12 @@ ROUTES: Final = (
         errors=("job_not_found", "job_not_authorized", "job_state_conflict"),
     ),
     Endpoint(
+        method="POST", path=JOB + "/retry", handler=retries.retry, may="operator", tag="jobs",
+        summary="Run a failed or cancelled job again as a new one, or give a dead letter a new life",
+        body=calls.RetryCall, optional_body=True, replies={201: Job, 200: Job},
+        errors=("job_not_found", "job_state_conflict", "payload_too_large", "queue_full"),
+    ),
+    Endpoint(
         method="POST", path=JOB + "/cancel/ack", handler=endings.acknowledge_cancel, may="worker",
         tag="workers", summary="The job has ended, as was asked", body=calls.CancelAckCall,
         replies={200: Job}, errors=(*HELD, "job_state_conflict"),
@@ -124,6 +144,21 @@ ROUTES: Final = (
         also=("producer", "worker"), tag="events", summary="The history as it grows (Server-Sent Events)",
         query=calls.StreamQuery, replies={200: None}, media="text/event-stream",
         errors=("job_not_found", "job_not_authorized"),
+    ),
+    Endpoint(
+        method="GET", path=DEAD, handler=dead_letters.listing, may="viewer", tag="dead letters",
+        summary="List dead letters, the newest first", query=calls.DeadLettersQuery,
+        replies={200: Listed[DeadLetter]},
+    ),
+    Endpoint(
+        method="POST", path=DEAD + "/redrive", handler=dead_letters.redrive, may="operator",
+        tag="dead letters", summary="Give dead letters a new life, by ids or a filter", body=calls.ManyCall,
+        replies={200: ManyAnswer},
+    ),
+    Endpoint(
+        method="POST", path=DEAD + "/purge", handler=dead_letters.purge, may="operator", tag="dead letters",
+        summary="Remove dead letters with all their keys and files", body=calls.ManyCall,
+        replies={200: ManyAnswer},
     ),
     Endpoint(
         method="POST", path=JOB + "/steps", handler=kept_work.save_step, may="worker", tag="workers",

@@ -91,6 +91,27 @@ class HeartbeatsAnswer(Struct, rename="camel", kw_only=True):
     system: SystemState
 
 
+class ManyItem(Answer):
+    """One job's part of a change of many. error: the problem that a call for it alone would have got."""
+
+    id: str
+    status: Annotated[int, Meta(description="200, 201 for a retry that is a new job, or that of the error")]
+    error: dict[str, Any] | None = None
+    retry_id: Annotated[str, Meta(description="the new job that runs in this one's place")] | None = None
+
+
+class ManyAnswer(Struct, rename="camel", kw_only=True):
+    """matched: jobs that were chosen and can be changed so. changed: those that this call has changed.
+
+    items: up to 1,000 of the changed and refused ones.
+    """
+
+    matched: int
+    changed: int
+    dry_run: bool
+    items: list[ManyItem]
+
+
 class AppendedItem(Answer):
     """One event's result among many. event_id: absent, too, where the job's log limit left the event out."""
 

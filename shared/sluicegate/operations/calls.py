@@ -143,6 +143,41 @@ class CancelCall(Call):
     reason: Reason | None = None
 
 
+class RetryCall(Call):
+    reason: Reason | None = None
+
+
+class ManyFilter(Call):
+    """Jobs that fit every field that is set. failure_class: `unclassified` for those that have none."""
+
+    type: JobType | None = None
+    repository: Annotated[str, Meta(description="`owner/name` or a URL")] | None = None
+    status: JobStatus | None = None
+    failure_class: FailureClass | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+
+
+class ManyCall(Call):
+    """Which jobs to change: by their ids, by a filter, or those of the ids that fit the filter.
+
+    ids: of jobs, also for dead letters. dry_run: count them and change nothing.
+    """
+
+    ids: Annotated[list[JobId], Meta(max_length=10_000)] | None = None
+    filter: ManyFilter | None = None
+    dry_run: Annotated[bool, Meta(description="count, and change nothing")] = False
+    reason: Reason | None = None
+
+
+class DeadLettersQuery(Call):
+    type: JobType | None = None
+    repository: Annotated[str, Meta(description="`owner/name` or a URL")] | None = None
+    failure_class: FailureClass | None = None
+    cursor: Cursor | None = None
+    limit: PageSize = 50
+
+
 class CancelAckCall(Held):
     message: Text | None = None
     receipt: dict[str, Any] | None = None

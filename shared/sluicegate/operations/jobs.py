@@ -145,9 +145,19 @@ def job_filter(asked: JobsQuery, settings: Settings) -> JobFilter:
         type=asked.type,
         repository=None if named is None else canonical(named, settings, path="repository"),
         claimed_by=asked.claimed_by,
-        created_after_ms=_moment("createdAfter", asked.created_after),
-        created_before_ms=_moment("createdBefore", asked.created_before),
+        created_after_ms=moment("createdAfter", asked.created_after),
+        created_before_ms=moment("createdBefore", asked.created_before),
     )
+
+
+def moment(path: str, text: str | None) -> int | None:
+    """A time from outside as ms. Raises Invalid naming the field."""
+    if text is None:
+        return None
+    try:
+        return from_rfc3339(text)
+    except (ValueError, OverflowError):
+        raise Invalid.field(path, "is not a time like 2026-01-31T12:00:00.000Z") from None
 
 
 def _require_one_name(new: NewJob) -> None:
@@ -160,19 +170,10 @@ def _due_ms(new: NewJob) -> int | None:
         return None
     if new.delay_seconds is not None:
         raise Invalid.field("notBefore", "excludes delaySeconds")
-    due = _moment("notBefore", new.not_before)
+    due = moment("notBefore", new.not_before)
     if due is not None and due > now_ms() + MAX_AHEAD_MS:
         raise Invalid.field("notBefore", "is more than 365 days ahead")
     return due
-
-
-def _moment(path: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return from_rfc3339(text)
-    except (ValueError, OverflowError):
-        raise Invalid.field(path, "is not a time like 2026-01-31T12:00:00.000Z") from None
 
 
 def _require_size(payload: dict[str, Any], settings: Settings) -> None:

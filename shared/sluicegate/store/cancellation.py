@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
+from sluicegate.errors import RequestError
 from sluicegate.model import ID_PATTERN, Job
 from sluicegate.store import endings, jobs, words
 from sluicegate.store.connection import Store
+
+DONE: Final = frozenset({"CANCELLED", "REQUESTED", "UNCHANGED"})
 
 
 async def cancel(store: Store, job_id: str, *, actor: str, reason: str | None = None) -> Job:
@@ -16,10 +20,23 @@ async def cancel(store: Store, job_id: str, *, actor: str, reason: str | None = 
     """
     if not ID_PATTERN.match(job_id):
         raise words.refused("JOB_NOT_FOUND", job_id)
-    word = (await store.run("cancel", [(job_id,)], actor=actor, reason=reason or ""))[0][0]
-    if word not in ("CANCELLED", "REQUESTED", "UNCHANGED"):
-        raise words.refused(word, job_id)
+    (outcome,) = await cancel_many(store, [job_id], actor=actor, reason=reason)
+    if isinstance(outcome, RequestError):
+        raise outcome
     return await jobs.get(store, job_id)
+
+
+async def cancel_many(
+    store: Store, job_ids: Sequence[str], *, actor: str, reason: str | None = None
+) -> list[bool | RequestError]:
+    """As `cancel`; per id True, False (it was asked before, or is cancelled already), or why not."""
+    replies = await store.run_many(
+        "cancel", [(job_id,) for job_id in job_ids], actor=actor, reason=reason or ""
+    )
+    return [
+        word != "UNCHANGED" if word in DONE else words.refused(word, job_id)
+        for word, job_id in zip(replies, job_ids, strict=True)
+    ]
 
 
 async def acknowledge(

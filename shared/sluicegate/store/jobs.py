@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from sluicegate import keys
 from sluicegate.errors import Busy, Conflict, Invalid, NotFound, RequestError
-from sluicegate.model import ID_PATTERN, STATUSES, Counts, Job, Lane
+from sluicegate.model import ID_PATTERN, STATUSES, Counts, Job, JobSpec, Lane
 from sluicegate.store import figures, rendering
 from sluicegate.store.connection import MAX_BYTES, MAX_ITEMS, Store
 from sluicegate.times import from_rfc3339
@@ -43,6 +43,14 @@ class Enqueued(NamedTuple):
     job_id: str
     replayed: bool
     job: Job | None = None
+
+
+class Record(NamedTuple):
+    """A job as it was asked for, and what became of it."""
+
+    status: str
+    created_ms: int
+    spec: JobSpec
 
 
 class JobFilter(Struct, frozen=True, kw_only=True):
@@ -124,6 +132,19 @@ async def lanes(store: Store, job_ids: Sequence[str]) -> list[Lane | None]:
     found = await store.commands(*[("HGET", keys.job(job_id), "lane") for job_id in known]) if known else []
     texts = dict(zip(known, found, strict=True))
     return [Lane.parse(text) if (text := texts.get(job_id)) else None for job_id in job_ids]
+
+
+async def records(store: Store, job_ids: Sequence[str]) -> list[Record | None]:
+    """The jobs of these ids as they were asked for, in order; None where there is none. At most 100."""
+    known = [job_id for job_id in job_ids if ID_PATTERN.match(job_id)]
+    reads = [("HMGET", keys.job(job_id), "status", "created_at", "spec") for job_id in known]
+    found = dict(zip(known, await store.commands(*reads) if reads else [], strict=True))
+    return [
+        Record(stored[0], int(stored[1]), rendering.spec({"spec": stored[2]}))
+        if (stored := found.get(job_id)) and stored[0] is not None
+        else None
+        for job_id in job_ids
+    ]
 
 
 async def listing(
