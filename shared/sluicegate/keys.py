@@ -19,6 +19,8 @@ DELAYED: Final = Q + "delayed"
 LEASES: Final = Q + "leases"
 LANES: Final = Q + "lanes"
 READY: Final = Q + "ready"
+PARKED: Final = Q + "parked"
+SLOTS: Final = Q + "slots"
 POLICIES: Final = Q + "policies"
 POLICIES_USED: Final = Q + "policies:used"
 EVENTS: Final = Q + "events"
@@ -50,8 +52,13 @@ def lane(name: str, kind: str) -> str:
     return f"{Q}lane:{name}{kind}"
 
 
-def ready(policy_id: str) -> str:
-    return f"{Q}ready:{policy_id}"
+def ready(policy_id: str, shelf: str = "") -> str:
+    """shelf: a limited type, whose lanes stand apart."""
+    return f"{Q}ready:{policy_id}:{shelf}" if shelf else f"{Q}ready:{policy_id}"
+
+
+def parked(policy_id: str) -> str:
+    return f"{Q}parked:{policy_id}"
 
 
 def bell(policy_id: str) -> str:
@@ -63,7 +70,7 @@ def worker(worker_id: str) -> str:
 
 
 CATALOGUE: Final[dict[str, str]] = {
-    "meta": "hash: schema version, partitions, highest pause version given out",
+    "meta": "hash: schema version, partitions, highest pause version given out, concurrency limits",
     "pause": "hash: the pause record that claims check",
     "job:<id>": "hash: immutable spec as one JSON field; mutable fields, absent until set",
     "job:<id>:events": "stream: its history, created by the first event that is really appended",
@@ -73,7 +80,10 @@ CATALOGUE: Final[dict[str, str]] = {
     "lane:<lane><class>": "stream, group `workers`: waiting (undelivered) and running (pending) entries",
     "lanes": "hash: lane and class -> number of waiting entries; there while the stream has entries",
     "ready": "zset: every lane with waiting entries, by (priority, age of head)",
-    "ready:<policy>": "zset: those that this policy may read",
+    "ready:<policy>": "zset: those that this policy may claim; of a limited type in `ready:<policy>:<type>`",
+    "parked": "zset: lanes that a limit holds back, as `<limit>|<type if limited>|<score>|<lane>`",
+    "parked:<policy>": "zset: those that this policy may read",
+    "slots": "zset: `<limit>|<job>` for each running job under a limit",
     "policies": "hash: policy -> its text, `+` complete or `~` being registered",
     "policies:used": "zset: policy -> last claim, in ms",
     "bell:<policy>": "list: at most one token, wakes one idle worker of that policy",

@@ -226,19 +226,20 @@ def _lane_text(lane: Lane) -> str:
     return "|".join(
         (
             str(lane.priority),
-            _encode(lane.type),
-            _encode(lane.repository or ""),
-            ",".join(sorted(_encode(each) for each in set(lane.capabilities))),
-            _encode(lane.affinity_key or ""),
+            encoded(lane.type),
+            encoded(lane.repository or ""),
+            ",".join(sorted(encoded(each) for each in set(lane.capabilities))),
+            encoded(lane.affinity_key or ""),
         )
     )
 
 
-def _encode(part: str) -> str:
+def encoded(part: str) -> str:
+    """A part of a lane's name or of a policy, as the store has it."""
     return quote(part, safe="/:@.-_~ ")
 
 
 def _listed(values: tuple[str, ...] | None) -> str:
     if values is None:
         return "*"
-    return "," + "".join(f"{each}," for each in sorted(_encode(value) for value in set(values)))
+    return "," + "".join(f"{each}," for each in sorted(encoded(value) for value in set(values)))

@@ -20,6 +20,7 @@ from sluicegate.errors import ConfigurationError
 from sluicegate.model import PRINTABLE_PATTERN
 
 PREFIX: Final = "SLUICEGATE_"
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
 OUTSIDE_SETTINGS: Final = frozenset(
     {"SLUICEGATE_CONFIG", "SLUICEGATE_TEST_STRICT", "SLUICEGATE_TEST_REDIS", "SLUICEGATE_TEST_WALK"}
 )
@@ -91,11 +92,23 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 20
     max_queued: Annotated[Count, says("waiting and delayed jobs; past it enqueue answers 429")] = 1_000_000
     max_lanes: Annotated[Count, says("lanes with entries; past it enqueue answers 429")] = 20_000
+    max_memory_share: Annotated[
+        Annotated[float, Meta(gt=0, le=1)],
+        says("share of the store's `maxmemory`; past it enqueue answers 429. Without `maxmemory` no limit"),
+    ] = 0.8
+    concurrency_limits: Annotated[
+        tuple[str, ...] | None,
+        says(
+            "jobs that may run at a time: `type=<type>:<n>`, `repo=<owner/name>:<n>`, `repo=*:<n>` for each; "
+            "the same for queue_api, control and sweeper. The store keeps them; `none` lifts them"
+        ),
+    ] = None
     max_payload_bytes: Annotated[Count, says("largest payload of a job, as JSON")] = 256 * 1024
     max_event_bytes: Annotated[Count, says("largest event, as JSON")] = 32 * 1024
     max_body_bytes: Annotated[Count, says("largest JSON body of a request")] = 16 * 1024 * 1024
     max_artifact_bytes: Annotated[Count, says("largest artifact")] = 10 * 1024 * 1024
     max_patch_bytes: Annotated[Count, says("largest patch of a step")] = 64 * 1024 * 1024
+    max_job_artifacts: Annotated[Count, says("artifacts of one job, in number")] = 1_000
     job_log_max_bytes: Annotated[
         Count, says("log events of one job; what is beyond is only in the artifact")
     ] = 4_194_304
@@ -157,6 +170,15 @@ class ControlSettings(ServerSettings, frozen=True, kw_only=True):
 
 
 class WorkerSettings(Settings, frozen=True, kw_only=True):
+    worker_transport: Annotated[
+        Literal["redis", "http"] | None,
+        says("how the worker reaches the queue; default: `http` when a URL is given, else `redis`"),
+    ] = None
+    url: Annotated[str | None, says("address of the deployment, for a worker that reaches only its API")] = (
+        None
+    )
+    token: Annotated[str | None, says("that worker's token")] = None
+    token_file: Annotated[Path | None, says("file with that token, instead")] = None
     worker_id: Annotated[
         Annotated[str, Meta(pattern=PRINTABLE_PATTERN)] | None, says("default: host name and process id")
     ] = None
@@ -186,6 +208,25 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     secret_env: Annotated[
         tuple[str, ...], says("variables whose values are replaced in everything stored")
     ] = ()
+
+    @property
+    def transport(self) -> Literal["redis", "http"]:
+        return self.worker_transport or ("http" if self.url else "redis")
+
+    @property
+    def address(self) -> str:
+        return self.url or DEFAULT_URL
+
+    def credential(self) -> str | None:
+        """The worker's token, if it has one. Raises ConfigurationError when its file cannot be read."""
+        if self.token is not None or self.token_file is None:
+            return self.token
+        try:
+            return self.token_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"SLUICEGATE_TOKEN_FILE={str(self.token_file)!r} cannot be read: {error}"
+            ) from error
 
     @property
     def identity(self) -> str:
@@ -221,7 +262,7 @@ class SweeperSettings(Settings, frozen=True, kw_only=True):
 class ClientSettings(Struct, frozen=True, kw_only=True):
     """What the CLI needs to talk to a deployment."""
 
-    url: Annotated[str, says("address of the deployment")] = "http://127.0.0.1:8080"
+    url: Annotated[str, says("address of the deployment")] = DEFAULT_URL
     token: Annotated[str | None, says("operator token")] = None
 
 

@@ -12,7 +12,7 @@ from sluicegate import keys
 from sluicegate.errors import Busy, RequestError, SluicegateError, StoreUninitialised
 from sluicegate.model import ID_PATTERN, MAX_ATTEMPTS_DEFAULT, Job, Policy, SystemState
 from sluicegate.store import jobs as jobs_module
-from sluicegate.store import rendering, words
+from sluicegate.store import limits, rendering, words
 from sluicegate.store.connection import Store
 
 
@@ -131,10 +131,13 @@ async def open_attempts(
         )
         if reply[0] == "PAUSED":
             return Opened([], rendering.system(reply[1]), 0, None)
-        if reply[0] != "UNKNOWN_POLICY":
+        if reply[0] == "LIMITS_CHANGING":
+            await limits.apply(store)
+        elif reply[0] == "UNKNOWN_POLICY":
+            await _register(store, policy)
+        elif reply[3] or not reply[4]:
             break
-        await _register(store, policy)
-    pause, now, next_due, entries = reply
+    pause, now, next_due, entries, _ = reply
     attempts = [
         Attempt(job_id, flat, int(token), expires, worker_id, int(now))
         for job_id, flat, token, expires in entries

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from sluicegate import keys
+from sluicegate.store import limit_invariants
 from sluicegate.store.connection import Store
+from sluicegate.store.limit_invariants import Held
 from sluicegate.store.pages import at_once, hash_pages, key_pages, zset_pages
 from sluicegate.store.rendering import fields
 
@@ -38,7 +40,10 @@ async def survey(store: Store) -> tuple[int, Found]:
             if stream and not listed:
                 found.append(f"lane {lane} is not listed")
     found += await _order(store, "every worker", keys.READY, scores)
-    found += await _policies(store, scores)
+    held, faults = await limit_invariants.survey(store, scores)
+    found += faults
+    if held is not None:
+        found += await _policies(store, scores, held)
     return entries, found
 
 
@@ -103,22 +108,29 @@ async def _order(store: Store, whose: str, key: str, expected: Mapping[str, floa
     ]
 
 
-async def _policies(store: Store, scores: Mapping[str, float]) -> Found:
+async def _policies(store: Store, scores: Mapping[str, float], held: Held) -> Found:
     """Each policy has exactly its lanes; one that is still being registered has them only in part."""
     texts = fields(await store.command("HGETALL", keys.POLICIES))
     found: Found = []
     for policy, text in texts.items():
         if text.startswith("+"):
-            expected = {lane: score for lane, score in scores.items() if admits(text[1:], lane)}
-            found += await _order(store, f"policy {policy}", keys.ready(policy), expected)
+            admitted = {lane: score for lane, score in scores.items() if admits(text[1:], lane)}
+            orders, aside = limit_invariants.policy_views(held, policy, admitted)
+            for key, expected in orders.items():
+                found += await _order(store, f"policy {policy}", key, expected)
+            stored = set(await store.command("ZRANGE", keys.parked(policy), 0, -1))
+            found += [
+                f"policy {policy} has {each} set aside, or lacks it" for each in sorted(stored ^ aside)
+            ]
+            found += limit_invariants.held_up(held, policy, admitted)
         if await store.command("LLEN", keys.bell(policy)) > 1:
             found.append(f"the bell of policy {policy} holds more than one token")
     used = await store.command("ZRANGE", keys.POLICIES_USED, 0, -1)
     if set(used) != set(texts):
         found.append("policies and the times of their last use differ")
-    for prefix in (keys.ready(""), keys.bell("")):
+    for prefix in (keys.ready(""), keys.bell(""), keys.parked("")):
         async for names in key_pages(store, f"{prefix}*"):
-            strays = {name.removeprefix(prefix) for name in names} - texts.keys()
+            strays = {name.removeprefix(prefix).partition(":")[0] for name in names} - texts.keys()
             found += [f"{prefix}{policy} belongs to no known policy" for policy in sorted(strays)]
     return found
 

@@ -46,13 +46,14 @@ local function past_run_limit(job)
   return job.max_run_ms and now >= tonumber(job.started_at) + tonumber(job.max_run_ms)
 end
 
--- Take the attempt off its lane and its lease; the job's next place is the caller's to write.
+-- Take the attempt off its lane, its lease and its slots; the job's next place is the caller's to write.
 local function end_attempt(job, verb)
   settle(job.lane, string.sub(job.entry, 1, 2), { string.sub(job.entry, 3) })
   redis.call('ZREM', Q .. 'leases', job.id)
   redis.call('HDEL', job_key(job.id), 'entry')
   redis.call('HSET', job_key(job.id), 'ended', ending(job.token, verb, job.owner),
     'updated_at', int(now))
+  free_slots(job.lane, job.id)
 end
 
 local function enter(job, status)
@@ -90,11 +91,15 @@ local function store_error(job, message, class)
   end
 end
 
-local function bury(job, message, class, reason)
-  finish(job, 'dead_letter')
+local function write_letter(job, message, class)
   local entry = redis.call('XADD', Q .. 'dead', '*', 'job', job.id, 'lane', job.lane, 'error', message,
     'class', class ~= '' and class or 'unclassified', 'attempts', int(job.attempt))
   redis.call('HSET', job_key(job.id), 'dead', entry)
+end
+
+local function bury(job, message, class, reason)
+  finish(job, 'dead_letter')
+  write_letter(job, message, class)
   count('dead_letters:' .. reason, 1)
   event(job.id, job.created_at, 'job.dead_lettered', 'error', message, 'failureClass', class, 'attempt', int(job.attempt))
 end

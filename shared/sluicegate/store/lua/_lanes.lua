@@ -5,15 +5,19 @@
 local policy_texts = nil
 local matches = {}
 
+-- The policies as a flat list: id, text, id, text. Read once per script run.
+local function known_policies()
+  policy_texts = policy_texts or redis.call('HGETALL', Q .. 'policies')
+  return policy_texts
+end
+
 -- The policies that may read a lane, as ids; worked out once per lane and script run.
 local function readers(lane)
   local found = matches[lane]
   if found then
     return found
   end
-  if not policy_texts then
-    policy_texts = redis.call('HGETALL', Q .. 'policies')
-  end
+  local policy_texts = known_policies()
   local kind, repository, capabilities = string.match(lane, '^[^|]*|([^|]*)|([^|]*)|([^|]*)|')
   found = {}
   for at = 1, #policy_texts, 2 do
@@ -37,6 +41,14 @@ local function readers(lane)
   return found
 end
 
+-- Wake one idle worker of a policy.
+local function ring_bell(policy)
+  local bell = Q .. 'bell:' .. policy
+  if redis.call('LLEN', bell) == 0 then
+    redis.call('RPUSH', bell, '1')
+  end
+end
+
 local rung = {}
 
 -- Wake one idle worker of each policy that may read the lane; once per script run is enough.
@@ -46,10 +58,7 @@ local function ring(lane)
   end
   rung[lane] = true
   for _, policy in ipairs(readers(lane)) do
-    local bell = Q .. 'bell:' .. policy
-    if redis.call('LLEN', bell) == 0 then
-      redis.call('RPUSH', bell, '1')
-    end
+    ring_bell(policy)
   end
 end
 
@@ -65,25 +74,167 @@ local function score_of(lane, class, entry)
   return int((1000 - tonumber(string.match(lane, '^-?%d+'))) * BAND + since)
 end
 
-local function set_unready(lane, class)
-  local name = lane .. class
-  redis.call('ZREM', Q .. 'ready', name)
-  for _, policy in ipairs(readers(lane)) do
-    redis.call('ZREM', Q .. 'ready:' .. policy, name)
+-- Where a policy finds a lane. The lanes of a limited type stand on a shelf of their own: a claim passes it by as
+-- a whole while no job of the type may begin.
+local function order_of(policy, lane)
+  local shelf = limits_of(lane).shelf
+  return Q .. 'ready:' .. policy .. (shelf and ':' .. shelf or '')
+end
+
+-- How a lane that a limit holds back is noted, in Q:parked and for each policy that may read it in
+-- Q:parked:<policy>: by limit, by shelf, the first to be claimed first.
+local function parked_as(limit, lane, class, score)
+  return limit.name .. '|' .. (limits_of(lane).shelf or '') .. '|' .. string.format('%016d', score) .. '|' .. lane .. class
+end
+
+-- By which limit a lane is set aside, and how it is noted; nil when claims see it. score: as in Q:ready.
+local function parked_by(lane, class, score)
+  for _, limit in ipairs(limits_of(lane)) do
+    local member = parked_as(limit, lane, class, score)
+    if not limit.shelf and redis.call('ZSCORE', Q .. 'parked', member) then
+      return limit, member
+    end
   end
 end
 
--- head: the first waiting entry; without one (a damaged count) the lane holds up nobody.
+local function strike_out(lane, member)
+  redis.call('ZREM', Q .. 'parked', member)
+  for _, policy in ipairs(readers(lane)) do
+    redis.call('ZREM', Q .. 'parked:' .. policy, member)
+  end
+end
+
+-- Take a lane from those set aside; by which limit it was, if any.
+local function unpark(lane, class)
+  if #limits_of(lane) == 0 then
+    return nil
+  end
+  local score = redis.call('ZSCORE', Q .. 'ready', lane .. class)
+  if not score then
+    return nil
+  end
+  local limit, member = parked_by(lane, class, score)
+  if limit then
+    strike_out(lane, member)
+  end
+  return limit
+end
+
+-- Set a lane aside: no claim looks at it until the limit has room.
+local function set_aside(lane, class, score, limit)
+  local member = parked_as(limit, lane, class, score)
+  redis.call('ZADD', Q .. 'parked', '0', member)
+  for _, policy in ipairs(readers(lane)) do
+    redis.call('ZREM', order_of(policy, lane), lane .. class)
+    redis.call('ZADD', Q .. 'parked:' .. policy, '0', member)
+  end
+end
+
+-- Let claims see a lane.
+local function enter_orders(lane, class, score)
+  for _, policy in ipairs(readers(lane)) do
+    redis.call('ZADD', order_of(policy, lane), score, lane .. class)
+  end
+end
+
+local function set_unready(lane, class)
+  local name = lane .. class
+  unpark(lane, class)
+  redis.call('ZREM', Q .. 'ready', name)
+  for _, policy in ipairs(readers(lane)) do
+    redis.call('ZREM', order_of(policy, lane), name)
+  end
+end
+
+-- head: the first waiting entry; without one (a damaged count) the lane holds up nobody. A lane that is set aside
+-- stays so: what its limit has room for, `use_room` gives back.
 local function set_ready(lane, class, head)
   if not head then
     return set_unready(lane, class)
   end
-  local name = lane .. class
   local score = score_of(lane, class, head)
-  redis.call('ZADD', Q .. 'ready', score, name)
-  for _, policy in ipairs(readers(lane)) do
-    redis.call('ZADD', Q .. 'ready:' .. policy, score, name)
+  local limit = unpark(lane, class)
+  limit = exhausted(lane) or limit
+  redis.call('ZADD', Q .. 'ready', score, lane .. class)
+  if limit then
+    set_aside(lane, class, score, limit)
+  else
+    enter_orders(lane, class, score)
   end
+end
+
+-- A limit has room: of what it holds back, let claims see the best for each policy and shelf. The claim that takes
+-- one comes here for the next, so a slot costs the same whether ten lanes wait for it or ten thousand.
+local function give_back(limit)
+  local policies = known_policies()
+  local found = {}
+  local first, last = '[' .. limit.name .. '|', '(' .. limit.name .. '|~'
+  if not redis.call('ZRANGEBYLEX', Q .. 'parked', first, last, 'LIMIT', '0', '1')[1] then
+    return
+  end
+  for at = 1, #policies, 2 do
+    local from = first
+    repeat
+      local member = redis.call('ZRANGEBYLEX', Q .. 'parked:' .. policies[at], from, last, 'LIMIT', '0', '1')[1]
+      if member then
+        local shelf, name = string.match(member, '^[^|]*|([^|]*)|[^|]*|(.*)$')
+        found[name] = member
+        from = '(' .. limit.name .. '|' .. shelf .. '|~'
+      end
+    until not member
+  end
+  for name, member in pairs(found) do
+    local lane, class = string.sub(name, 1, -3), string.sub(name, -2)
+    strike_out(lane, member)
+    local score = redis.call('ZSCORE', Q .. 'ready', name)
+    if score then
+      enter_orders(lane, class, score)
+      ring(lane)
+    end
+  end
+end
+
+-- A lane was claimed from, or is no longer what it was: whatever its limits have room for must be seen.
+local function use_room(lane)
+  for _, limit in ipairs(limits_of(lane)) do
+    if not limit.shelf and running_under(limit) < limit.most then
+      give_back(limit)
+    end
+  end
+end
+
+-- A job no longer runs: its slots are free, and who waited for one is woken.
+local function free_slots(lane, id)
+  for _, limit in ipairs(limits_of(lane)) do
+    redis.call('ZREM', Q .. 'slots', limit.name .. '|' .. id)
+    if running_under(limit) == limit.most - 1 then
+      if limit.shelf then
+        local policies = known_policies()
+        for at = 1, #policies, 2 do
+          if redis.call('EXISTS', Q .. 'ready:' .. policies[at] .. ':' .. limit.shelf) == 1 then
+            ring_bell(policies[at])
+          end
+        end
+      else
+        give_back(limit)
+      end
+    end
+  end
+end
+
+-- Forget where a policy finds lanes.
+local function drop_orders(policy)
+  redis.call('DEL', Q .. 'ready:' .. policy, Q .. 'parked:' .. policy)
+  for shelf in string.gmatch(LIMITS or '', '|type=([^=]*)=') do
+    redis.call('DEL', Q .. 'ready:' .. policy .. ':' .. shelf)
+  end
+end
+
+local function forget_policy(policy)
+  redis.call('HDEL', Q .. 'policies', policy)
+  redis.call('ZREM', Q .. 'policies:used', policy)
+  redis.call('DEL', Q .. 'bell:' .. policy)
+  drop_orders(policy)
 end
 
 local function lane_stream(lane, class)
@@ -118,7 +269,9 @@ local function joined(lane, class, waiting, added, first)
   redis.call('HINCRBY', Q .. 'lanes', lane .. class, int(added))
   if waiting == 0 then
     set_ready(lane, class, first)
-    ring(lane)
+    if room_in(lane) > 0 then
+      ring(lane)
+    end
   end
 end
 
@@ -148,6 +301,7 @@ local function leave(lane, reference)
     set_unready(lane, class)
     drop_lane_if_empty(lane, class)
   end
+  use_room(lane)
 end
 
 -- Acknowledge delivered entries of one stream. Without XDEL the entry would stay, without XACK its

@@ -1,8 +1,10 @@
--- Refuse a store that is not ours: missing meta is never an empty queue.
-local meta_version = redis.call('HGET', KEYS[1], 'version')
-if not meta_version then
+-- Refuse a store that is not ours: missing meta is never an empty queue. With it come the limits in force, and how
+-- far a change of them has got (nil: it is through).
+local meta = redis.call('HMGET', KEYS[1], 'version', 'limits', 'limits_at')
+if not meta[1] then
   return { 'STORE_UNINITIALISED' }
 end
-if meta_version ~= SCHEMA_VERSION and meta_version ~= SCHEMA_VERSION_BEFORE then
-  return { 'STORE_VERSION', meta_version }
+if meta[1] ~= SCHEMA_VERSION and meta[1] ~= SCHEMA_VERSION_BEFORE then
+  return { 'STORE_VERSION', meta[1] }
 end
+local LIMITS, LIMITS_AT = meta[2] or nil, meta[3] or nil

@@ -6,8 +6,9 @@
 --          limit              integer  jobs, 1 to 100
 --          request            text     repeating it returns the same attempts
 -- Replies  OK                 the pause record, time, due time of the next delayed job (or ''), jobs: each
---                             its fields, token, lease expiry
+--                             its fields, token, lease expiry; and 1 when it had to stop before the end: ask again
 --          PAUSED             the pause record; nothing written
+--          LIMITS_CHANGING    apply_limits has to get through first; nothing written
 --          UNKNOWN_POLICY     register it first; nothing written
 --          STORE_UNINITIALISED  no pause record: never taken for "not paused"
 -- Repeat   safe: the same request gets the same attempts, as far as they still run
@@ -36,11 +37,14 @@ if memo and string.sub(memo, 1, #request + 1) == request .. '\n' then
       jobs[#jobs + 1] = { id, fields, token, redis.call('ZSCORE', Q .. 'leases', id) }
     end
   end
-  return { 'OK', pause, int(now), '', jobs }
+  return { 'OK', pause, int(now), '', jobs, 0 }
 end
 
 if paused == '1' then
   return { 'PAUSED', pause }
+end
+if LIMITS_AT then
+  return { 'LIMITS_CHANGING' }
 end
 local text = redis.call('HGET', Q .. 'policies', policy)
 if not text or string.sub(text, 1, 1) ~= '+' then
@@ -57,6 +61,28 @@ local ready = Q .. 'ready:' .. policy
 local expires = int(now + lease_ms)
 local jobs, ids, leases, running = {}, {}, {}, {}
 local memos = {}
+
+-- How many more jobs of each limited type may begin.
+local left = {}
+for shelf, most in string.gmatch(LIMITS or '', '|type=([^=]*)=(%d+)') do
+  left[shelf] = tonumber(most) - running_under({ name = 'type=' .. shelf })
+end
+
+-- The first two lanes and their scores, of all that stand where there is room.
+local function heads()
+  local top = redis.call('ZRANGE', ready, '0', '1', 'WITHSCORES')
+  for shelf, room in pairs(left) do
+    local more = room > 0 and redis.call('ZRANGE', ready .. ':' .. shelf, '0', '1', 'WITHSCORES') or {}
+    for at = 1, #more, 2 do
+      if not top[1] or tonumber(more[at + 1]) < tonumber(top[2]) then
+        top = { more[at], more[at + 1], top[1], top[2] }
+      elseif not top[3] or tonumber(more[at + 1]) < tonumber(top[4]) then
+        top[3], top[4] = more[at], more[at + 1]
+      end
+    end
+  end
+  return top
+end
 
 -- How many entries of the first lane come before the head of the second one.
 local function share(name, class, stream, top, wanted)
@@ -75,16 +101,12 @@ local function share(name, class, stream, top, wanted)
   return math.max(1, #before)
 end
 
-while #ids < limit do
-  local top = redis.call('ZRANGE', ready, '0', '1', 'WITHSCORES')
-  local name = top[1]
-  if not name then
-    break
-  end
-  local lane, class = string.sub(name, 1, -3), string.sub(name, -2)
+-- Open attempts of the first lane, as many as come before the second and its limits allow.
+local function take_from(lane, class, top)
+  local name, shelf = top[1], limits_of(lane).shelf
   local stream = lane_stream(lane, class)
   local reply = redis.call('XREADGROUP', 'GROUP', 'workers', 'worker', 'COUNT',
-    int(share(name, class, stream, top, limit - #ids)), 'STREAMS', stream, '>')
+    int(share(name, class, stream, top, math.min(limit - #ids, room_in(lane)))), 'STREAMS', stream, '>')
   local entries = reply and reply[1] and reply[1][2] or {}
   local waiting = redis.call('HINCRBY', Q .. 'lanes', name, int(-#entries))
   for _, entry in ipairs(entries) do
@@ -97,14 +119,14 @@ while #ids < limit do
     else
       local created_at, attempt, last_token = now, '1', 0
       for at = 1, #fields, 2 do
-        local name = fields[at]
-        if name == 'created_at' then
+        local field = fields[at]
+        if field == 'created_at' then
           created_at = fields[at + 1]
-        elseif name == 'attempt' then
+        elseif field == 'attempt' then
           attempt = fields[at + 1]
-        elseif name == 'token' then
+        elseif field == 'token' then
           last_token = tonumber(fields[at + 1])
-        elseif name == 'waiting_since' then
+        elseif field == 'waiting_since' then
           redis.call('HDEL', key, 'waiting_since')
         end
       end
@@ -122,6 +144,10 @@ while #ids < limit do
       running[#running + 1] = int(now)
       running[#running + 1] = id
       memos[#memos + 1] = id .. ':' .. token
+      take_slots(lane, id)
+      if shelf then
+        left[shelf] = left[shelf] - 1
+      end
     end
   end
   if #entries == 0 or waiting <= 0 then
@@ -129,6 +155,27 @@ while #ids < limit do
     drop_lane_if_empty(lane, class)
   else
     set_ready(lane, class, head_after(stream, entries[#entries][1]))
+  end
+  use_room(lane)
+end
+
+-- A lane that its limits hold back is set aside when a claim meets it: each is met once, in turns that have an end.
+local MOST_SET_ASIDE = 300
+local met = 0
+while #ids < limit and met < MOST_SET_ASIDE do
+  local top = heads()
+  local name = top[1]
+  if not name then
+    break
+  end
+  local lane, class = string.sub(name, 1, -3), string.sub(name, -2)
+  local full = exhausted(lane)
+  if full then
+    met = met + 1
+    set_aside(lane, class, top[2], full)
+    use_room(lane)
+  else
+    take_from(lane, class, top)
   end
 end
 
@@ -142,12 +189,13 @@ if #ids > 0 then
   notify('running', ids)
 end
 local next_due = redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')[2] or ''
-if #ids > 0 then
+local unseen = met == MOST_SET_ASIDE
+if #ids > 0 or unseen then
   -- Pass the baton: what is left wakes the next worker of this policy. So does what is soon due: the worker
   -- that had a timer for it is busy now, and the idle ones look by themselves only every 2 s.
   local soon = next_due ~= '' and tonumber(next_due) < now + 2000
-  if (soon or redis.call('EXISTS', ready) == 1) and redis.call('LLEN', Q .. 'bell:' .. policy) == 0 then
-    redis.call('RPUSH', Q .. 'bell:' .. policy, '1')
+  if soon or heads()[1] then
+    ring_bell(policy)
   end
 end
-return { 'OK', pause, int(now), next_due, jobs }
+return { 'OK', pause, int(now), next_due, jobs, unseen and 1 or 0 }

@@ -35,6 +35,7 @@ for at = 1, N do
       next_event(id, 'job.cancel.too_late', 'workerId', worker)
     end
     next_event(id, 'job.succeeded', 'workerId', worker, 'attempt', int(job.attempt))
+    free_slots(job.lane, id)
     ids[#ids + 1] = id
     scores[#scores + 1] = int(now)
     scores[#scores + 1] = id

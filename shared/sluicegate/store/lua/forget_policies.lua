@@ -9,8 +9,6 @@ if redis.call('HGET', Q .. 'pause', 'paused') ~= '0' then
 end
 local idle = redis.call('ZRANGEBYSCORE', Q .. 'policies:used', '-inf', int(now - idle_ms), 'LIMIT', '0', '100')
 for _, policy in ipairs(idle) do
-  redis.call('HDEL', Q .. 'policies', policy)
-  redis.call('ZREM', Q .. 'policies:used', policy)
-  redis.call('DEL', Q .. 'ready:' .. policy, Q .. 'bell:' .. policy)
+  forget_policy(policy)
 end
 return { 'OK', #idle }

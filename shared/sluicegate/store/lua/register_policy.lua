@@ -1,4 +1,4 @@
--- register_policy: make a worker policy known, and collect the ready lanes that it may read, in slices.
+-- register_policy: make a worker policy known, and collect the lanes that it may read, in slices.
 -- From     (none)             To  (none)
 -- Args     policy             text     id of the policy
 --          text               text     its types, repositories, capabilities
@@ -6,12 +6,6 @@
 -- Replies  OK                 the next cursor; 0 when it is complete
 --          RATE_LIMITED       256 policies are in use
 -- Repeat   safe: a slice may be done again; a claim waits for the last one
-local function forget(other)
-  redis.call('HDEL', Q .. 'policies', other)
-  redis.call('ZREM', Q .. 'policies:used', other)
-  redis.call('DEL', Q .. 'ready:' .. other, Q .. 'bell:' .. other)
-end
-
 local known = redis.call('HGET', Q .. 'policies', policy)
 if known and string.sub(known, 1, 1) == '+' then
   return { 'OK', '0' }
@@ -21,7 +15,7 @@ if not known and redis.call('HLEN', Q .. 'policies') >= 256 then
   if not idle then
     return { 'RATE_LIMITED' }
   end
-  forget(idle)
+  forget_policy(idle)
 end
 
 -- From the first slice on, lanes that turn ready match this policy too; what lay ready before is collected here.
@@ -31,9 +25,14 @@ local slice = redis.call('ZSCAN', Q .. 'ready', cursor, 'COUNT', '400')
 policy_texts = { policy, '~' .. text }
 local found = slice[2]
 for at = 1, #found, 2 do
-  local lane = string.sub(found[at], 1, -3)
+  local lane, class, score = string.sub(found[at], 1, -3), string.sub(found[at], -2), found[at + 1]
   if #readers(lane) > 0 then
-    redis.call('ZADD', Q .. 'ready:' .. policy, found[at + 1], found[at])
+    local limit, member = parked_by(lane, class, score)
+    if limit then
+      redis.call('ZADD', Q .. 'parked:' .. policy, '0', member)
+    else
+      redis.call('ZADD', order_of(policy, lane), score, found[at])
+    end
   end
 end
 if slice[1] == '0' then

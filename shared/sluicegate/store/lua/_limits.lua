@@ -1,0 +1,71 @@
+-- Limits: how many jobs of one type, of one repository, with one affinity key may run at the same time.
+-- LIMITS is the setting as Q:meta holds it: |type=a=2|repo=*=1|repo=host/owner/name=3|. For each limit that it
+-- is under, a running job has a member <limit>|<job> in Q:slots: so the count is of jobs, and cannot drift.
+
+-- How many the setting allows; nil when it says nothing of it.
+local function allowed(limit)
+  local _, stop = string.find(LIMITS, '|' .. limit .. '=', 1, true)
+  return stop and tonumber(string.match(LIMITS, '^%d+', stop + 1))
+end
+
+-- The limits that a lane is under, each its name and how many may run. `shelf` is the type, when that is limited.
+local NO_LIMITS = {}
+local limits_by_lane = {}
+local function limits_of(lane)
+  if not LIMITS and string.sub(lane, -1) == '|' then
+    return NO_LIMITS
+  end
+  local found = limits_by_lane[lane]
+  if found then
+    return found
+  end
+  local kind, repository, key = string.match(lane, '^[^|]*|([^|]*)|([^|]*)|[^|]*|(.*)$')
+  found = {}
+  if LIMITS then
+    local most = allowed('type=' .. kind)
+    if most then
+      found.shelf = kind
+      found[1] = { name = 'type=' .. kind, most = most, shelf = kind }
+    end
+  end
+  if key ~= '' then
+    found[#found + 1] = { name = 'key=' .. key, most = 1 }
+  end
+  if LIMITS and repository ~= '' then
+    local most = allowed('repo=' .. repository) or allowed('repo=*')
+    if most then
+      found[#found + 1] = { name = 'repo=' .. repository, most = most }
+    end
+  end
+  limits_by_lane[lane] = found
+  return found
+end
+
+local function running_under(limit)
+  return redis.call('ZLEXCOUNT', Q .. 'slots', '[' .. limit.name .. '|', '(' .. limit.name .. '|~')
+end
+
+-- How many more jobs of a lane may begin.
+local function room_in(lane)
+  local room = math.huge
+  for _, limit in ipairs(limits_of(lane)) do
+    room = math.min(room, limit.most - running_under(limit))
+  end
+  return room
+end
+
+-- The limit that holds a lane back now. That of its type does not count here: it holds back the whole shelf.
+local function exhausted(lane)
+  for _, limit in ipairs(limits_of(lane)) do
+    if not limit.shelf and running_under(limit) >= limit.most then
+      return limit
+    end
+  end
+end
+
+-- The running job takes its slot under each limit of its lane.
+local function take_slots(lane, id)
+  for _, limit in ipairs(limits_of(lane)) do
+    redis.call('ZADD', Q .. 'slots', '0', limit.name .. '|' .. id)
+  end
+end
