@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "pause": "sluicegate.cli.pause:pause",
     "resume": "sluicegate.cli.pause:resume",
     "status": "sluicegate.cli.status:status",
+    "mcp": "sluicegate.cli.mcp:mcp",
     "config": "sluicegate.cli.config:config",
     "version": "sluicegate.cli.version:version",
 }
