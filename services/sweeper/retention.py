@@ -15,7 +15,7 @@ from sluicegate.errors import RequestError
 from sluicegate.loop import Counts, Loop
 from sluicegate.operations import removal
 from sluicegate.settings import SweeperSettings
-from sluicegate.store import Store, audit, dead_letters, retention
+from sluicegate.store import Store, audit, dead_letters, retention, tokens
 
 ABANDONED_MS: Final = 60_000
 """A purge that began so long ago was cut short: nobody is at it any more."""
@@ -41,6 +41,7 @@ class Retention(Loop):
             "cancelled": await self._remove("cancelled", settings.retention_cancelled_seconds, keep),
             "dead_letters": await self._remove_dead_letters(),
             "audit": await self._export_audit(),
+            "tokens": await tokens.forget_dead(self._store),
         }
 
     async def _remove(self, status: str, seconds: float, keep: int) -> int:

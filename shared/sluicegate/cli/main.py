@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "resume": "sluicegate.cli.pause:resume",
     "status": "sluicegate.cli.status:status",
     "mcp": "sluicegate.cli.mcp:mcp",
+    "tokens": "sluicegate.cli.tokens:tokens",
     "config": "sluicegate.cli.config:config",
     "version": "sluicegate.cli.version:version",
 }

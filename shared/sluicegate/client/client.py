@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -13,16 +13,20 @@ import uuid_utils
 
 from sluicegate.client.answers import JobPage, Metrics
 from sluicegate.client.batches import batches
-from sluicegate.client.transport import Results, Transport
+from sluicegate.client.tokens import Tokens
+from sluicegate.client.transport import Change, Results, Transport
 from sluicegate.errors import Invalid, NotFound
 from sluicegate.model import ID_PATTERN, Event, Job, NewJob
+from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
     from sluicegate.operations.pause import PauseStatus
     from sluicegate.settings import Settings
+    from sluicegate.store.dead_letters import DeadLetter
     from sluicegate.store.workers import Presence
 
 EVENTS_PER_PAGE = 500
+IDS_PER_CALL = 1000
 
 
 class JobFields(TypedDict, total=False):
@@ -41,12 +45,26 @@ class JobFields(TypedDict, total=False):
     idempotency_key: str
 
 
+class Choice(TypedDict, total=False):
+    """Which jobs, as keywords of the calls for many: those that fit every one that is given.
+
+    Times are RFC 3339, exclusive. failure_class: `unclassified` for jobs that have none.
+    """
+
+    type: str
+    repository: str
+    status: str
+    failure_class: str
+    created_after: str
+    created_before: str
+
+
 AnyJob = NewJob | Mapping[str, Any]
 """A job to be enqueued: a NewJob, or its JSON document (camelCase)."""
 
 
 class Client:
-    """Enqueue, watch, cancel; pause and resume. Used in `async with`.
+    """Enqueue, watch, cancel, run again; pause and resume. Used in `async with`.
 
     Errors are those of `sluicegate.errors`, the same over either transport. A change is sent again after a
     lost answer only where a repeat has no second effect: the client draws the ids of jobs itself, so
@@ -55,6 +73,7 @@ class Client:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.tokens = Tokens(transport)
 
     @classmethod
     def from_url(
@@ -201,6 +220,100 @@ class Client:
         """
         return await self._transport.cancel(_checked(job_id), reason)
 
+    async def cancel_many(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        dry_run: bool = False,
+        reason: str | None = None,
+        **choice: Unpack[Choice],
+    ) -> ManyAnswer:
+        """Cancel jobs, by their ids, by what they have in common, or those of the ids that fit.
+
+        dry_run: count them and change nothing. Ids that cannot be cancelled are told in `items`, which has
+        up to 1,000 of each request; ids are sent 1,000 at a time. Repeating it goes on with those that are
+        left. Raises Invalid when nothing is chosen.
+        """
+        return await self._change("cancel", ids, dry_run, reason, choice)
+
+    async def retry(self, job_id: str, reason: str | None = None) -> Job:
+        """Run a job again: a failed or cancelled one as a new job with `retry_of`, a dead letter as itself.
+
+        A job has one retry: asked again, this is the same job. Raises Conflict when it has not ended, or
+        succeeded.
+        """
+        return await self._transport.retry(_checked(job_id), reason)
+
+    async def retry_many(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        dry_run: bool = False,
+        reason: str | None = None,
+        **choice: Unpack[Choice],
+    ) -> ManyAnswer:
+        """`retry` for many, chosen as in `cancel_many`; by a choice alone only those with no retry yet."""
+        return await self._change("retry", ids, dry_run, reason, choice)
+
+    async def dead_letters(
+        self,
+        *,
+        type: str | None = None,
+        repository: str | None = None,
+        failure_class: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> Listed[DeadLetter]:
+        """One page of the jobs whose attempts are used up, newest first; a filtered one may be short."""
+        given = {
+            "type": type,
+            "repository": repository,
+            "failureClass": failure_class,
+            "cursor": cursor,
+            "limit": limit,
+        }
+        return await self._transport.dead_letters(
+            {name: str(value) for name, value in given.items() if value is not None}
+        )
+
+    async def redrive(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        dry_run: bool = False,
+        reason: str | None = None,
+        **choice: Unpack[Choice],
+    ) -> ManyAnswer:
+        """Give dead letters a new life, with their history and finished steps. Chosen as in `cancel_many`."""
+        return await self._change("redrive", ids, dry_run, reason, choice)
+
+    async def purge(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        dry_run: bool = False,
+        reason: str | None = None,
+        **choice: Unpack[Choice],
+    ) -> ManyAnswer:
+        """Remove dead letters with all that is kept of them. Chosen as in `cancel_many`.
+
+        Straight to the store their files are removed by this process, where its settings say they are.
+        """
+        return await self._change("purge", ids, dry_run, reason, choice)
+
+    async def _change(
+        self, change: Change, ids: Sequence[str] | None, dry_run: bool, reason: str | None, choice: Choice
+    ) -> ManyAnswer:
+        filter = {_camel(name): value for name, value in choice.items() if value is not None}
+        call: dict[str, Any] = {"dryRun": dry_run, "reason": reason, "filter": filter or None}
+        answer = ManyAnswer(matched=0, changed=0, dry_run=dry_run, items=[])
+        for part in _parts(ids):
+            more = await self._transport.change_many(change, msgspec.json.encode({**call, "ids": part}))
+            answer.matched += more.matched
+            answer.changed += more.changed
+            answer.items += more.items
+        return answer
+
     async def pause(self, mode: str, reason: str, *, expected_version: int | None = None) -> PauseStatus:
         """Stop all workers from starting jobs: `drain` lets running ones end, `quiesce` holds them."""
         return await self._change_pause("pause", mode=mode, reason=reason, expectedVersion=expected_version)
@@ -228,6 +341,14 @@ class Client:
     async def workers(self) -> Sequence[Presence]:
         """The workers that were heard of lately."""
         return await self._transport.workers()
+
+
+def _parts(ids: Sequence[str] | None) -> Iterator[Sequence[str] | None]:
+    if not ids:
+        yield ids
+        return
+    for start in range(0, len(ids), IDS_PER_CALL):
+        yield ids[start : start + IDS_PER_CALL]
 
 
 def _checked(job_id: str) -> str:

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from sluicegate.client.answers import JobPage
 from sluicegate.client.http_connection import HttpConnection
-from sluicegate.client.transport import Results
+from sluicegate.client.transport import Change, Results
 from sluicegate.errors import SluicegateError, from_problem
 from sluicegate.model import Event, Job
+from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
+    from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.pause import PauseStatus
+    from sluicegate.store.dead_letters import DeadLetter
     from sluicegate.store.workers import Presence
 
 JOBS = "/api/queue/jobs"
+DEAD = "/api/queue/dead-letters"
+CHANGES: Final[dict[Change, str]] = {
+    "cancel": f"{JOBS}/cancel",
+    "retry": f"{JOBS}/retry",
+    "redrive": f"{DEAD}/redrive",
+    "purge": f"{DEAD}/purge",
+}
 PAUSE = "/api/system/worker-pause"
 WORKERS = "/api/system/workers"
+TOKENS = "/api/queue/workers/tokens"
 T = TypeVar("T")
 
 
@@ -66,6 +77,19 @@ class HttpTransport:
         reply = await self._connection.call("POST", f"{JOBS}/{job_id}/cancel", body=body)
         return _read(reply, Job)
 
+    async def retry(self, job_id: str, reason: str | None) -> Job:
+        body = msgspec.json.encode({} if reason is None else {"reason": reason})
+        return _read(await self._connection.call("POST", f"{JOBS}/{job_id}/retry", body=body), Job)
+
+    async def change_many(self, change: Change, call: bytes) -> ManyAnswer:
+        # Repeatable: what a first call has changed is not changed again.
+        return _read(await self._connection.call("POST", CHANGES[change], body=call), ManyAnswer)
+
+    async def dead_letters(self, query: Mapping[str, str]) -> Listed[DeadLetter]:
+        from sluicegate.store.dead_letters import DeadLetter
+
+        return _read(await self._connection.call("GET", DEAD, params=query), Listed[DeadLetter])
+
     async def page(
         self, job_id: str, *, after: str | None, sort: Literal["asc", "desc"], limit: int
     ) -> list[Event]:
@@ -100,6 +124,37 @@ class HttpTransport:
         from sluicegate.store.workers import Presence
 
         return _read(await self._connection.call("GET", WORKERS), _Items[Presence]).items
+
+    async def create_worker_token(self, call: bytes) -> IssuedWorkerToken:
+        # Not repeatable: each call makes a token, and one whose text was lost could be used by nobody.
+        from sluicegate.operations.credentials import IssuedWorkerToken
+
+        return _read(
+            await self._connection.call("POST", TOKENS, body=call, repeatable=False), IssuedWorkerToken
+        )
+
+    async def worker_tokens(self) -> list[WorkerToken]:
+        from sluicegate.operations.credentials import WorkerToken
+
+        found: list[WorkerToken] = []
+        params = {"limit": "200"}
+        while True:
+            page = _read(await self._connection.call("GET", TOKENS, params=params), Listed[WorkerToken])
+            found += page.items
+            if page.next_cursor is None:
+                return found
+            params["cursor"] = page.next_cursor
+
+    async def revoke_worker_token(self, token_id: str) -> WorkerToken:
+        from sluicegate.operations.credentials import WorkerToken
+
+        return _read(await self._connection.call("POST", f"{TOKENS}/{token_id}/revoke"), WorkerToken)
+
+    async def rotate_worker_token(self, token_id: str) -> IssuedWorkerToken:
+        from sluicegate.operations.credentials import IssuedWorkerToken
+
+        reply = await self._connection.call("POST", f"{TOKENS}/{token_id}/rotate", repeatable=False)
+        return _read(reply, IssuedWorkerToken)
 
 
 def _read(reply: bytes | str, kind: type[T]) -> T:

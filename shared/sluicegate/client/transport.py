@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from sluicegate.client.answers import JobPage
 from sluicegate.errors import SluicegateError
 from sluicegate.model import Event, Job
+from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
+    from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.pause import PauseStatus
+    from sluicegate.store.dead_letters import DeadLetter
     from sluicegate.store.workers import Presence
 
+Change = Literal["cancel", "retry", "redrive", "purge"]
 Results = list[Job | SluicegateError]
 
 
@@ -35,6 +39,15 @@ class Transport(Protocol):
         ...
 
     async def cancel(self, job_id: str, reason: str | None) -> Job: ...
+    async def retry(self, job_id: str, reason: str | None) -> Job: ...
+
+    async def change_many(self, change: Change, call: bytes) -> ManyAnswer:
+        """call: the JSON of a ManyCall."""
+        ...
+
+    async def dead_letters(self, query: Mapping[str, str]) -> Listed[DeadLetter]:
+        """query: as in `listing`."""
+        ...
 
     async def page(
         self, job_id: str, *, after: str | None, sort: Literal["asc", "desc"], limit: int
@@ -53,3 +66,8 @@ class Transport(Protocol):
     async def pause_status(self) -> PauseStatus: ...
     async def change_pause(self, call: bytes) -> PauseStatus: ...
     async def workers(self) -> list[Presence]: ...
+
+    async def create_worker_token(self, call: bytes) -> IssuedWorkerToken: ...
+    async def worker_tokens(self) -> list[WorkerToken]: ...
+    async def revoke_worker_token(self, token_id: str) -> WorkerToken: ...
+    async def rotate_worker_token(self, token_id: str) -> IssuedWorkerToken: ...

@@ -7,16 +7,27 @@ from typing import Final, Literal
 
 import msgspec
 
+from sluicegate.artifacts import open_store
 from sluicegate.client.answers import JobPage
 from sluicegate.client.patience import Patience
-from sluicegate.client.transport import Results
+from sluicegate.client.transport import Change, Results
 from sluicegate.errors import Invalid, OutcomeUnknown, RequestError, StoreUnavailable
 from sluicegate.model import Event, Job, NewJob
-from sluicegate.operations import jobs, pause
-from sluicegate.operations.calls import CancelCall, EventsQuery, JobsQuery
+from sluicegate.operations import credentials, dead_jobs, jobs, many, pause, retries
+from sluicegate.operations.answers import Listed, ManyAnswer
+from sluicegate.operations.calls import (
+    CancelCall,
+    DeadLettersQuery,
+    EventsQuery,
+    JobsQuery,
+    ManyCall,
+    RetryCall,
+)
+from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
 from sluicegate.settings import Settings
 from sluicegate.store import Store, cancellation, events, workers
 from sluicegate.store import jobs as job_records
+from sluicegate.store.dead_letters import DeadLetter
 from sluicegate.store.notices import Notices
 from sluicegate.store.workers import Presence
 from sluicegate.validation import convert, convert_text, decode
@@ -65,6 +76,25 @@ class TrustedTransport:
     async def cancel(self, job_id: str, reason: str | None) -> Job:
         call = convert({"reason": reason}, CancelCall)
         return await cancellation.cancel(self._store, job_id, actor=self._actor, reason=call.reason)
+
+    async def retry(self, job_id: str, reason: str | None) -> Job:
+        call = convert({"reason": reason}, RetryCall)
+        return (await retries.retry(self._store, job_id, actor=self._actor, reason=call.reason)).job
+
+    async def change_many(self, change: Change, call: bytes) -> ManyAnswer:
+        wanted = decode(call, ManyCall)
+        match change:
+            case "cancel":
+                return await many.cancel(self._store, wanted, actor=self._actor)
+            case "retry":
+                return await many.retry(self._store, wanted, actor=self._actor)
+            case "redrive":
+                return await many.redrive(self._store, wanted, actor=self._actor)
+        files = open_store(self._settings)
+        return await many.purge_dead(self._store, files, wanted, actor=self._actor)
+
+    async def dead_letters(self, query: Mapping[str, str]) -> Listed[DeadLetter]:
+        return await dead_jobs.page(self._store, convert_text(query, DeadLettersQuery))
 
     async def page(
         self, job_id: str, *, after: str | None, sort: Literal["asc", "desc"], limit: int
@@ -119,6 +149,21 @@ class TrustedTransport:
 
     async def workers(self) -> list[Presence]:
         return await workers.listing(self._store)
+
+    async def create_worker_token(self, call: bytes) -> IssuedWorkerToken:
+        wanted = decode(call, WorkerTokenCall)
+        return await credentials.create_worker_token(self._store, wanted, actor=self._actor)
+
+    async def worker_tokens(self) -> list[WorkerToken]:
+        return await credentials.worker_tokens(self._store)
+
+    async def revoke_worker_token(self, token_id: str) -> WorkerToken:
+        record = await credentials.revoke(self._store, "worker", token_id, actor=self._actor)
+        return credentials.worker_token(record)
+
+    async def rotate_worker_token(self, token_id: str) -> IssuedWorkerToken:
+        text, record = await credentials.rotate(self._store, "worker", token_id, actor=self._actor)
+        return IssuedWorkerToken(token=text, worker_token=credentials.worker_token(record))
 
     @property
     def _actor(self) -> str:

@@ -16,6 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from sluicegate import log
+from sluicegate.dev.admin_token import NAME as ADMIN_TOKEN
 from sluicegate.dev.deployment import INTERRUPTED, Deployment, Running
 from sluicegate.dev.plan import Plan, make_plan
 from sluicegate.settings import ClientSettings, masked
@@ -37,7 +38,11 @@ DEFAULT_PORT: Final = 8080
     help="Store, artifacts, workspaces; the same folder resumes. [./.sluicegate]",
 )
 @click.option("--no-worker", is_flag=True, help="Run no worker, for those who bring their own.")
-@click.option("--auth", type=click.Choice(["disabled"]), help="`disabled`: open to all on this machine.")
+@click.option(
+    "--auth",
+    type=click.Choice(["disabled", "required"]),
+    help="`disabled`: open to all on this machine; `required`: tokens only, the first in DIR/admin-token.",
+)
 @click.option("--json-ready", is_flag=True, help="When all is ready print url, redisUrl and pid as JSON.")
 @click.option("--demo", is_flag=True, help="Run a few tasks in a folder of their own, then end.")
 def dev(port: int | None, data_dir: Path | None, **flags: Any) -> None:
@@ -53,6 +58,8 @@ def dev(port: int | None, data_dir: Path | None, **flags: Any) -> None:
     given = {"data_dir": data_dir, "auth": flags["auth"]}
     json_ready: bool = flags["json_ready"]
     if flags["demo"]:
+        if flags["auth"] == "required":
+            raise click.UsageError("the demo has no token: leave out --auth required")
         if flags["no_worker"]:
             raise click.UsageError("the demo needs its worker: leave out --no-worker")
         raise SystemExit(run_demo(port or 0, given, json_ready=json_ready))
@@ -124,6 +131,8 @@ def announce(running: Running, *, json_ready: bool) -> None:
     given = masked(running.plan.server)["redis_url"]
     rows.add_row("store", given if running.plan.redis_url else f"{running.redis_url}   (embedded)")
     rows.add_row("data", str(running.plan.data_dir))
+    if running.plan.needs_admin:
+        rows.add_row("admin", f"export SLUICEGATE_TOKEN=$(cat {running.plan.data_dir / ADMIN_TOKEN})")
     capabilities = running.plan.environment["SLUICEGATE_WORKER_CAPABILITIES"]
     rows.add_row("worker", f"can {capabilities}" if running.plan.worker else "none (--no-worker)")
     where = "" if running.url == ClientSettings().url else f" --url {running.url}"

@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 
 from msgspec import Struct, structs
 
+from sluicegate.dev.admin_token import admin_token
 from sluicegate.dev.data_lock import DataLock
 from sluicegate.dev.embedded_store import LOOPBACK, EmbeddedStore
 from sluicegate.dev.front import Front
@@ -124,7 +125,10 @@ class Deployment:
         await asyncio.gather(stop, again, return_exceptions=True)
 
     def _environment(self) -> Mapping[str, str]:
-        return {**self._plan.environment, "SLUICEGATE_REDIS_URL": self._redis_url()}
+        own = {"SLUICEGATE_REDIS_URL": self._redis_url()}
+        if self._plan.needs_admin:
+            own["SLUICEGATE_BOOTSTRAP_ADMIN_TOKEN"] = admin_token(self._plan.data_dir)
+        return {**self._plan.environment, **own}
 
     def _redis_url(self) -> str:
         return self._store.store.url if self._store is not None else str(self._plan.redis_url)

@@ -29,6 +29,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
 
     @property
+    def needs_admin(self) -> bool:
+        """Tokens are asked for, and nobody has said what the first one is."""
+        return self.server.auth == "required" and self.server.bootstrap_admin_token is None
+
+    @property
     def store_config(self) -> dict[str, str]:
         """What the embedded store needs beyond its own defaults."""
         return {"appendfsync": "always"} if self.server.durability == "local" else {}
@@ -69,6 +74,7 @@ def make_plan(
             "SLUICEGATE_DATA_DIR": str(data_dir),
             "SLUICEGATE_HOST": LOOPBACK,
             "SLUICEGATE_AUTH": server.auth,
+            "SLUICEGATE_WORKER_TRANSPORT": "redis",  # whatever SLUICEGATE_URL says to the CLI
             "SLUICEGATE_ALLOW_LOCAL_REPOSITORIES": "1",
             "SLUICEGATE_WORKER_CAPABILITIES": ",".join(runner.worker_capabilities or CAPABILITIES),
             "SLUICEGATE_WORKER_SHUTDOWN_SECONDS": str(shutdown),

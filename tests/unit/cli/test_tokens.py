@@ -1,0 +1,30 @@
+"""`sluicegate tokens`: what is refused before anything is asked of a server."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from sluicegate.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "--worker-id is needed"),
+        (["--worker-id", "w", "--role", "admin"], "--role goes with --operator"),
+        (["--operator", "--role", "admin"], "--user is needed"),
+        (["--operator", "--user", "ann"], "--role is needed"),
+        (["--operator", "--user", "ann", "--role", "root"], "'root' is not one of"),
+        (
+            ["--operator", "--user", "a", "--role", "viewer", "--repository", "a/b"],
+            "--repository is for workers",
+        ),
+        (["--worker-id", "w", "--expires-in", "soon"], "not a length of time"),
+    ],
+)
+def test_wrong_words_are_usage_errors(words: list[str], says: str) -> None:
+    """Q-11, spec 60-3: exit status 2, and the option by name."""
+    done = CliRunner().invoke(main, ["tokens", "create", *words])
+    assert done.exit_code == 2
+    assert says in done.output
