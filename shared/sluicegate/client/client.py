@@ -13,6 +13,7 @@ import uuid_utils
 
 from sluicegate.client.answers import JobPage, Metrics
 from sluicegate.client.batches import batches
+from sluicegate.client.tokens import Tokens
 from sluicegate.client.transport import Change, Results, Transport
 from sluicegate.errors import Invalid, NotFound
 from sluicegate.model import ID_PATTERN, Event, Job, NewJob
@@ -72,6 +73,7 @@ class Client:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.tokens = Tokens(transport)
 
     @classmethod
     def from_url(

@@ -17,6 +17,7 @@ from sluicegate.model import Event, Job
 from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
+    from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.pause import PauseStatus
     from sluicegate.store.dead_letters import DeadLetter
     from sluicegate.store.workers import Presence
@@ -31,6 +32,7 @@ CHANGES: Final[dict[Change, str]] = {
 }
 PAUSE = "/api/system/worker-pause"
 WORKERS = "/api/system/workers"
+TOKENS = "/api/queue/workers/tokens"
 T = TypeVar("T")
 
 
@@ -122,6 +124,37 @@ class HttpTransport:
         from sluicegate.store.workers import Presence
 
         return _read(await self._connection.call("GET", WORKERS), _Items[Presence]).items
+
+    async def create_worker_token(self, call: bytes) -> IssuedWorkerToken:
+        # Not repeatable: each call makes a token, and one whose text was lost could be used by nobody.
+        from sluicegate.operations.credentials import IssuedWorkerToken
+
+        return _read(
+            await self._connection.call("POST", TOKENS, body=call, repeatable=False), IssuedWorkerToken
+        )
+
+    async def worker_tokens(self) -> list[WorkerToken]:
+        from sluicegate.operations.credentials import WorkerToken
+
+        found: list[WorkerToken] = []
+        params = {"limit": "200"}
+        while True:
+            page = _read(await self._connection.call("GET", TOKENS, params=params), Listed[WorkerToken])
+            found += page.items
+            if page.next_cursor is None:
+                return found
+            params["cursor"] = page.next_cursor
+
+    async def revoke_worker_token(self, token_id: str) -> WorkerToken:
+        from sluicegate.operations.credentials import WorkerToken
+
+        return _read(await self._connection.call("POST", f"{TOKENS}/{token_id}/revoke"), WorkerToken)
+
+    async def rotate_worker_token(self, token_id: str) -> IssuedWorkerToken:
+        from sluicegate.operations.credentials import IssuedWorkerToken
+
+        reply = await self._connection.call("POST", f"{TOKENS}/{token_id}/rotate", repeatable=False)
+        return _read(reply, IssuedWorkerToken)
 
 
 def _read(reply: bytes | str, kind: type[T]) -> T:

@@ -13,7 +13,7 @@ from sluicegate.client.patience import Patience
 from sluicegate.client.transport import Change, Results
 from sluicegate.errors import Invalid, OutcomeUnknown, RequestError, StoreUnavailable
 from sluicegate.model import Event, Job, NewJob
-from sluicegate.operations import dead_jobs, jobs, many, pause, retries
+from sluicegate.operations import credentials, dead_jobs, jobs, many, pause, retries
 from sluicegate.operations.answers import Listed, ManyAnswer
 from sluicegate.operations.calls import (
     CancelCall,
@@ -23,6 +23,7 @@ from sluicegate.operations.calls import (
     ManyCall,
     RetryCall,
 )
+from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
 from sluicegate.settings import Settings
 from sluicegate.store import Store, cancellation, events, workers
 from sluicegate.store import jobs as job_records
@@ -148,6 +149,21 @@ class TrustedTransport:
 
     async def workers(self) -> list[Presence]:
         return await workers.listing(self._store)
+
+    async def create_worker_token(self, call: bytes) -> IssuedWorkerToken:
+        wanted = decode(call, WorkerTokenCall)
+        return await credentials.create_worker_token(self._store, wanted, actor=self._actor)
+
+    async def worker_tokens(self) -> list[WorkerToken]:
+        return await credentials.worker_tokens(self._store)
+
+    async def revoke_worker_token(self, token_id: str) -> WorkerToken:
+        record = await credentials.revoke(self._store, "worker", token_id, actor=self._actor)
+        return credentials.worker_token(record)
+
+    async def rotate_worker_token(self, token_id: str) -> IssuedWorkerToken:
+        text, record = await credentials.rotate(self._store, "worker", token_id, actor=self._actor)
+        return IssuedWorkerToken(token=text, worker_token=credentials.worker_token(record))
 
     @property
     def _actor(self) -> str:
