@@ -13,7 +13,7 @@ import pytest
 from services.sweeper.retention import Retention
 from sluicegate import artifacts, keys
 from sluicegate.errors import Conflict, NotFound
-from sluicegate.operations import removal
+from sluicegate.operations import credentials, removal
 from sluicegate.settings import Settings, SweeperSettings
 from sluicegate.store import (
     Store,
@@ -28,10 +28,11 @@ from sluicegate.store import (
 from sluicegate.store.endings import Complete, Fail
 from tests.support.contents import contents
 from tests.support.job_builder import JobBuilder, Made, now_ms
+from tests.support.tokens import worker_token
 from tests.support.wait import until
 
 DAY_MS = 86_400_000
-NONE = {"succeeded": 0, "failed": 0, "cancelled": 0, "dead_letters": 0, "audit": 0}
+NONE = {"succeeded": 0, "failed": 0, "cancelled": 0, "dead_letters": 0, "audit": 0, "tokens": 0}
 
 
 @pytest.fixture
@@ -343,3 +344,14 @@ async def test_only_what_is_condemned_loses_its_files(
     (refused,) = await removal.purge(store, files, [made.job_id], actor="ann")
     assert isinstance(refused, Conflict)
     assert list(folder(sweeper_settings, made).iterdir())
+
+
+async def test_dead_tokens_go(
+    store: Store, sweeper_settings: SweeperSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Q-11, Q-15: what accumulates is bounded."""
+    issued = await worker_token(store)
+    await credentials.revoke(store, "worker", issued.worker_token.id, actor="ann")
+    assert await loop(store, sweeper_settings).run_once() == NONE
+    monkeypatch.setattr(tokens, "KEPT_MS", -60_000)
+    assert await loop(store, sweeper_settings).run_once() == NONE | {"tokens": 1}
