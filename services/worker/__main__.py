@@ -12,7 +12,7 @@ from sluicegate.worker import Worker
 
 
 async def serve(settings: WorkerSettings) -> None:
-    worker = Worker.from_redis(settings=settings)
+    worker = Worker.from_settings(settings)
     worker.handler("task")(run_task)
     worker.handler("noop")(run_noop)
     with service.metrics_page(settings.metrics_port, worker.metrics_registry):

@@ -13,7 +13,7 @@ import uvloop
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from sluicegate import log
-from sluicegate.errors import ConfigurationError, StoreError
+from sluicegate.errors import ConfigurationError, Forbidden, StoreError, Unauthenticated
 from sluicegate.settings import Settings, load, unknown_variables
 
 S = TypeVar("S", bound=Settings)
@@ -27,7 +27,7 @@ def run(name: str, kind: type[S], serve: Callable[[S], Coroutine[Any, Any, None]
         for variable in unknown_variables():
             log.log.warning("settings.unknown_variable", name=variable)
         uvloop.run(serve(settings))
-    except (ConfigurationError, StoreError) as error:
+    except (ConfigurationError, StoreError, Unauthenticated, Forbidden) as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - the last word to whoever started it
         return 1
     return 0

@@ -89,6 +89,15 @@ def control(port: int | None, **flags: Any) -> None:
 
 
 @click.command()
+@click.option(
+    "--transport", type=click.Choice(["redis", "http"]), help="Else http when a URL is given, else redis."
+)
+@click.option("--url", metavar="URL", help="The deployment, for a worker that reaches only its API.")
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="That worker's token; else SLUICEGATE_TOKEN.",
+)
 @click.option("--worker-id", metavar="NAME", help="Name of this worker; else host name and process id.")
 @click.option("--concurrency", type=click.IntRange(1, 10_000), metavar="N", help="Jobs at the same time.")
 @click.option("--capabilities", metavar="LIST", help="What this worker can do, like `git,shell`.")
@@ -97,6 +106,7 @@ def control(port: int | None, **flags: Any) -> None:
 @METRICS_PORT
 @shared
 def worker(
+    transport: str | None,
     concurrency: int | None,
     capabilities: str | None,
     types: str | None,
@@ -108,10 +118,12 @@ def worker(
     SIGTERM lets running jobs end or hands them back unharmed; a second one ends it at once.
 
     \b
-    Example:
+    Examples:
       sluicegate worker --concurrency 8 --capabilities git,shell
+      sluicegate worker --url https://queue.example.com --token-file worker.token
     """
     own = {
+        "worker_transport": transport,
         "worker_concurrency": concurrency,
         "worker_capabilities": capabilities,
         "worker_types": types,

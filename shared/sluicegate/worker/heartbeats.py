@@ -6,8 +6,9 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from sluicegate.errors import RequestError, SluicegateError
+from sluicegate.errors import Forbidden, RequestError, SluicegateError, Unauthenticated
 from sluicegate.log import log
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.model import SystemState
@@ -21,7 +22,8 @@ Beat = tuple[Lease, Wishes | RequestError]
 class Heartbeats:
     """Renews all leases of the worker in one call, and its presence; what it learns goes to `deliver`.
 
-    leases and presence are called in the thread, and must not touch the loop; deliver is called in the loop.
+    leases and presence are called in the thread, and must not touch the loop; the others are called in the
+    loop. dismissed: this worker's credential is not accepted.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Heartbeats:
         leases: Callable[[], list[Lease]],
         presence: Callable[[], Presence],
         deliver: Callable[[Sequence[Beat], SystemState], None],
+        dismissed: Callable[[SluicegateError], None],
         metrics: WorkerMetrics,
     ) -> None:
         self._transport = transport
@@ -39,6 +42,7 @@ class Heartbeats:
         self._leases = leases
         self._presence = presence
         self._deliver = deliver
+        self._dismissed = dismissed
         self._metrics = metrics
         self._stopping = threading.Event()
         self._loop = asyncio.get_running_loop()
@@ -77,6 +81,8 @@ class Heartbeats:
                 wait = min(self._interval, LIVE_SECONDS / 3)
             except SluicegateError as error:
                 log.warning("worker.heartbeat.failed", code=error.code, detail=error.detail)
+                if isinstance(error, Unauthenticated | Forbidden):
+                    _quietly(self._loop, partial(self._dismissed, error))
                 wait = min(1.0, self._interval)
             except Exception as error:  # noqa: BLE001 - without its heartbeats a worker loses every job
                 log.error("worker.heartbeat.raised", error=error)

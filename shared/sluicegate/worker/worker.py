@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 import sluicegate
 from sluicegate import log as logs
-from sluicegate.errors import ConfigurationError, RequestError, SluicegateError
+from sluicegate.errors import ConfigurationError, Forbidden, RequestError, SluicegateError, Unauthenticated
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.model import Policy, SystemState
 from sluicegate.redact import Redactor
@@ -58,6 +58,7 @@ class Worker:
         self._measures = Measures(self._metrics, jobs=transport.name == "redis")
         self._attempts = Attempts(settings, self._measures.cancel_heard)
         self._stop_requests = 0
+        self._dismissal: SluicegateError | None = None
         self._stop_requested = asyncio.Event()
         self._stop_now = asyncio.Event()
 
@@ -73,11 +74,33 @@ class Worker:
         """A worker on the trusted transport; what is not given comes from the environment (SLUICEGATE_*)."""
         from sluicegate.worker.transports.redis import RedisTransport
 
-        flags = {"redis_url": url, "worker_concurrency": concurrency}
-        if capabilities is not None:
-            flags["worker_capabilities"] = tuple(capabilities)  # type: ignore[assignment]
-        chosen = settings or load(WorkerSettings, flags=flags)
+        chosen = settings or _settings(concurrency, capabilities, redis_url=url)
         return cls(chosen, RedisTransport(chosen))
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        concurrency: int | None = None,
+        capabilities: Sequence[str] | None = None,
+        settings: WorkerSettings | None = None,
+    ) -> Self:
+        """A worker that reaches only the API; with a token, it is the worker that the token names.
+
+        What is not given comes from the environment (SLUICEGATE_*). Raises ConfigurationError.
+        """
+        from sluicegate.worker.transports.http import HttpTransport
+
+        chosen = settings or _settings(concurrency, capabilities, url=url, token=token)
+        return cls(chosen, HttpTransport(chosen))
+
+    @classmethod
+    def from_settings(cls, settings: WorkerSettings) -> Self:
+        """A worker on the transport that the settings name (70-43)."""
+        make = cls.from_url if settings.transport == "http" else cls.from_redis
+        return make(settings=settings)
 
     def handler(self, job_type: str) -> Callable[[Handler], Handler]:
         """Register the handler of a job type."""
@@ -104,7 +127,9 @@ class Worker:
     async def run(self, *, handle_signals: bool = True) -> None:
         """Work until stopped. Raises StoreUnavailable or ConfigurationError when it cannot start.
 
-        Cancelled, it releases its jobs as after a second `stop`.
+        Raises Unauthenticated or Forbidden when its token is not, or no longer, accepted: what it ran has
+        been killed then, since nothing can be written for it. Cancelled, it releases its jobs as after a
+        second `stop`.
         """
         if not self._handlers:
             raise ConfigurationError("this worker has no handlers: register at least one")
@@ -133,6 +158,7 @@ class Worker:
             leases=self._leases,
             presence=self._presence,
             deliver=self._hear_beats,
+            dismissed=self._dismiss,
             metrics=self._metrics,
         )
         self._claims = ClaimLoop(
@@ -152,6 +178,8 @@ class Worker:
                 "worker.started", worker=self._transport.worker_id, slots=self.settings.worker_concurrency
             )
             await self._claims.run_until(self._stop_requested)
+        except (Unauthenticated, Forbidden) as error:
+            self._dismiss(error)
         except BaseException:
             self._stop_now.set()  # a defect, or cancelled: nobody waits for a deadline
             raise
@@ -161,6 +189,8 @@ class Worker:
             await heartbeats.stop()  # the leases of what the outbox held went on until here
             with contextlib.suppress(SluicegateError):
                 await self._transport.depart()
+        if self._dismissal is not None:
+            raise self._dismissal
 
     def _policy(self) -> Policy:
         types = self.settings.worker_types
@@ -260,6 +290,17 @@ class Worker:
             elif answer.cancel_requested_at_ms is not None:
                 self._attempts.interrupt(attempt, "cancel", answer.cancel_requested_at_ms)
 
+    def _dismiss(self, error: SluicegateError) -> None:
+        """This worker's credential is not accepted any more: its leases run out, so what it runs must end."""
+        if self._dismissal is not None:
+            return
+        log.error("worker.dismissed", code=error.code, detail=error.detail)
+        self._dismissal = error
+        for attempt in self._attempts.current():
+            self._attempts.interrupt(attempt, "lost")
+        self._stop_requested.set()
+        self._stop_now.set()
+
     def _hear_control(self, control: Control) -> None:
         if control.system is not None:
             self._pause.observe(control.system)
@@ -271,3 +312,10 @@ class Worker:
 
     def _refused(self, ending: Ending, error: RequestError) -> None:
         log.warning("worker.ending.refused", job_id=ending.job_id, code=error.code)
+
+
+def _settings(concurrency: int | None, capabilities: Sequence[str] | None, **flags: Any) -> WorkerSettings:
+    flags |= {"worker_concurrency": concurrency}
+    if capabilities is not None:
+        flags["worker_capabilities"] = tuple(capabilities)
+    return load(WorkerSettings, flags=flags)

@@ -9,7 +9,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sluicegate.errors import ConfigurationError, LeaseLost, StoreUnavailable
+from sluicegate.errors import (
+    ConfigurationError,
+    Forbidden,
+    LeaseLost,
+    SluicegateError,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.model import SystemState
 from sluicegate.store.claims import Lease, Wishes
@@ -45,8 +52,16 @@ def leases() -> list[Lease]:
 
 
 @pytest.fixture
+def dismissals() -> list[SluicegateError]:
+    return []
+
+
+@pytest.fixture
 async def heartbeats(
-    queue: ScriptedTransport, heard: list[tuple[list[Beat], SystemState]], leases: list[Lease]
+    queue: ScriptedTransport,
+    heard: list[tuple[list[Beat], SystemState]],
+    leases: list[Lease],
+    dismissals: list[SluicegateError],
 ) -> AsyncIterator[Heartbeats]:
     def deliver(beats: Sequence[Beat], system: SystemState) -> None:
         assert threading.current_thread() is threading.main_thread()
@@ -54,6 +69,7 @@ async def heartbeats(
 
     beating = Heartbeats(
         queue, interval_seconds=0.01, leases=lambda: leases, presence=presence, deliver=deliver,
+        dismissed=dismissals.append,
         metrics=WorkerMetrics(CollectorRegistry()),
     )  # fmt: skip
     yield beating
@@ -111,10 +127,21 @@ async def test_it_goes_on_after_an_error(
     await until(lambda: heard, "it beats again")
 
 
+@pytest.mark.parametrize("refusal", [Unauthenticated("revoked"), Forbidden("another's")], ids=type)
+async def test_a_worker_whose_credential_is_refused_learns_of_it(
+    queue: ScriptedTransport, heartbeats: Heartbeats, dismissals: list[SluicegateError], refusal: Exception
+) -> None:
+    """Q-2: a busy worker claims nothing that would tell it."""
+    queue.fail("renew", refusal)
+    heartbeats.start()
+    await until(lambda: dismissals, "it is told")
+    assert dismissals == [refusal]
+
+
 async def test_stopping_does_not_wait_for_the_next_beat(queue: ScriptedTransport) -> None:
     slow = Heartbeats(
         queue, interval_seconds=10, leases=lambda: HELD, presence=presence, deliver=lambda *_: None,
-        metrics=WorkerMetrics(CollectorRegistry()),
+        dismissed=lambda error: None, metrics=WorkerMetrics(CollectorRegistry()),
     )  # fmt: skip
     slow.start()
     await until(lambda: queue.announced, "it has beaten once")

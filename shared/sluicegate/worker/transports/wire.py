@@ -1,0 +1,137 @@
+"""The API's words for what a worker holds: claimed jobs, events, endings, wishes, refusals."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from sluicegate.errors import OutcomeUnknown, RequestError, StoreError, from_problem
+from sluicegate.model import Job, SystemState
+from sluicegate.operations import calls
+from sluicegate.store.claims import Wishes
+from sluicegate.store.endings import Complete, Ending, Fail, Release
+from sluicegate.store.events import Append
+from sluicegate.store.shelves import Artifact, StepCheckpoint
+from sluicegate.times import from_rfc3339
+
+Finished = calls.Completed | calls.Failed | calls.Released
+
+
+class RemoteAttempt(NamedTuple):
+    """A claimed job as the API shows it."""
+
+    rendered: Job
+    worker_id: str
+
+    @property
+    def job_id(self) -> str:
+        return self.rendered.id
+
+    @property
+    def token(self) -> int:
+        return int(self.rendered.lease_token or 0)
+
+    @property
+    def type(self) -> str:
+        return self.rendered.type
+
+    @property
+    def max_run_seconds(self) -> float | None:
+        return self.rendered.max_run_seconds
+
+    @property
+    def is_last(self) -> bool:
+        return self.rendered.attempt >= self.rendered.max_attempts
+
+    @property
+    def waited_ms(self) -> int | None:
+        job = self.rendered
+        if self.token != 1 or job.started_at is None:
+            return None
+        return max(0, from_rfc3339(job.started_at) - from_rfc3339(job.created_at))
+
+    def job(self) -> Job:
+        return self.rendered
+
+
+class Item(Struct):
+    status: int = 200
+    job: Job | None = None
+    error: dict[str, Any] | None = None
+
+    def refusal(self) -> RequestError | None:
+        """Why this one was refused. Raises StoreError when it was not judged at all: the call is repeated."""
+        if self.error is None:
+            return None
+        error = from_problem(self.error)
+        if isinstance(error, RequestError):
+            return error
+        raise error if isinstance(error, StoreError) else OutcomeUnknown(error.detail)
+
+
+class Items(Struct):
+    items: list[Item]
+
+    def refusals(self) -> list[RequestError | None]:
+        return [item.refusal() for item in self.items]
+
+
+class Renewed(Items):
+    system: SystemState
+
+
+class Claimed(Struct):
+    jobs: list[Job]
+    system: SystemState
+
+
+class ArtifactList(Struct):
+    items: list[Artifact]
+
+
+class StepList(Struct):
+    items: list[StepCheckpoint]
+
+
+def wishes(item: Item) -> Wishes | RequestError:
+    if (refusal := item.refusal()) is not None:
+        return refusal
+    job = item.job
+    if job is None:
+        raise OutcomeUnknown("the answer to a heartbeat holds neither the job nor an error")
+    return Wishes(
+        from_rfc3339(job.lease_expires_at) if job.lease_expires_at else 0,
+        from_rfc3339(job.cancel_requested_at) if job.cancel_requested_at else None,
+        job.cancel_requested_by_user_id,
+        job.cancel_reason,
+        job.payload.get("liveControl"),
+    )
+
+
+def reported(append: Append) -> calls.HeldEvent:
+    event = append.event
+    return calls.HeldEvent(
+        id=append.job_id,
+        lease_token=str(append.token),
+        message=event.message,
+        level=event.level,
+        payload=event.payload,
+    )
+
+
+def ended(ending: Ending) -> Finished:
+    held = {"id": ending.job_id, "lease_token": str(ending.token)}
+    match ending:
+        case Complete():
+            return calls.Completed(**held, result_summary=ending.result_summary)
+        case Fail():
+            return calls.Failed(
+                **held,
+                error_message=ending.error_message,
+                retryable=ending.retryable,
+                failure_class=ending.failure_class,
+            )
+        case Release():
+            return calls.Released(**held, reason=ending.reason)
+    raise TypeError(f"{type(ending).__name__} is acknowledged, not finished")
