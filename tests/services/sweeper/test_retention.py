@@ -24,6 +24,7 @@ from sluicegate.store import (
     jobs,
     pause,
     retention,
+    tokens,
 )
 from sluicegate.store.endings import Complete, Fail
 from tests.support.contents import contents
