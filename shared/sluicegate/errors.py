@@ -10,9 +10,11 @@
     │   │   └── LeaseLost            409  lease_lost: the attempt is no longer the caller's
     │   ├── TooLarge                 413
     │   ├── Invalid                  422  names each wrong field
+    │   ├── RangeNotSatisfiable      416  the part that was asked for is behind the end
     │   └── Busy                     429  queue_full, rate_limited
     ├── StoreError           the store cannot answer
     │   ├── StoreUnavailable         503  not reachable; nothing is known to have been written
+    │   │   ├── StorageFull          507  no room for an artifact; nothing of it was kept
     │   │   └── ServerUnreachable    ---  a client found no server at the address: nothing was sent
     │   ├── StoreUninitialised       503  no meta or pause record: never taken for an empty queue
     │   ├── StoreVersionMismatch     503  written by a version that this one cannot work with
@@ -105,6 +107,11 @@ class UnsupportedMediaType(RequestError):
     default_code = "unsupported_media_type"
 
 
+class RangeNotSatisfiable(RequestError):
+    status = 416
+    default_code = "range_not_satisfiable"
+
+
 class Invalid(RequestError):
     """Fields are wrong. `errors` is a list of {path, message}, one for each wrong field."""
 
@@ -130,6 +137,13 @@ class StoreError(SluicegateError):
 
 class StoreUnavailable(StoreError):
     pass
+
+
+class StorageFull(StoreUnavailable):
+    """Like a store that is away, it may pass: whoever can wait sends the artifact again."""
+
+    status = 507
+    default_code = "storage_full"
 
 
 class ServerUnreachable(StoreUnavailable):
@@ -170,7 +184,14 @@ BY_STATUS: dict[int, type[SluicegateError]] = {
 }  # fmt: skip
 BY_CODE: dict[str, type[SluicegateError]] = {
     error.default_code: error
-    for error in (LeaseLost, StoreUnavailable, StoreUninitialised, StoreVersionMismatch, OutcomeUnknown)
+    for error in (
+        LeaseLost,
+        StoreUnavailable,
+        StorageFull,
+        StoreUninitialised,
+        StoreVersionMismatch,
+        OutcomeUnknown,
+    )
 }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from sluicegate import keys
-from sluicegate.errors import LeaseLost
+from sluicegate.errors import LeaseLost, NotFound, TooLarge
 from sluicegate.store import endings, shelves
 from sluicegate.store.connection import Store
 from tests.support import fences
@@ -52,6 +53,47 @@ async def test_the_first_value_of_a_fact_stays(store: Store, builder: JobBuilder
     assert await contents(store) == before
 
 
+def artifact(made: Made, name: str, number: int = 1) -> shelves.Artifact:
+    return shelves.Artifact(
+        id=f"{number}", job_id=made.job_id, name=name, content_type="text/plain", size_bytes=number,
+        digest="d", created_at="2026-01-01T00:00:00.000Z",
+    )  # fmt: skip
+
+
+async def record(store: Store, made: Made, each: shelves.Artifact) -> shelves.Artifact | None:
+    return await shelves.record_artifact(store, made.worker, made.token, each)
+
+
+async def test_who_replaces_an_artifact_is_told_which(store: Store, builder: JobBuilder) -> None:
+    """70-15: nobody else is, so one caller alone removes its content; a repeated call is not told again."""
+    made = await builder.running()
+    first, second = artifact(made, "log", 1), artifact(made, "log", 2)
+    assert await record(store, made, first) is None
+    assert await record(store, made, first) is None
+    assert await record(store, made, artifact(made, "other")) is None
+    assert await record(store, made, second) == first
+    assert await record(store, made, second) is None
+    assert await shelves.artifacts(store, made.job_id) == [second, artifact(made, "other")]
+    assert await shelves.artifact(store, made.job_id, "2") == second
+    with pytest.raises(NotFound) as caught:
+        await shelves.artifact(store, made.job_id, "3")
+    assert caught.value.code == "artifact_not_found"
+
+
+async def test_a_job_has_so_many_artifacts_and_no_more(store: Store, builder: JobBuilder) -> None:
+    """DESIGN 7, 9: a number that a setting bounds; what is there can still be replaced."""
+    made = await builder.running()
+    store.settings = structs.replace(store.settings, max_job_artifacts=2)
+    for name in ("a", "b"):
+        await record(store, made, artifact(made, name))
+    before = await contents(store)
+    with pytest.raises(TooLarge) as caught:
+        await record(store, made, artifact(made, "c"))
+    assert caught.value.code == "artifact_too_large"
+    assert await contents(store) == before
+    assert await record(store, made, artifact(made, "b", 2)) == artifact(made, "b")
+
+
 @pytest.mark.parametrize("case", fences.cases("attach"), ids=str)
 async def test_a_refusal_writes_nothing(store: Store, builder: JobBuilder, case: fences.Case) -> None:
     made = await case.before(builder)
@@ -59,7 +101,7 @@ async def test_a_refusal_writes_nothing(store: Store, builder: JobBuilder, case:
     async def call() -> list[list[str]]:
         reply = await store.run(
             "attach", worker=made.worker, id=made.job_id, token=made.token, shelf="facts", name="n",
-            value="v", once=0,
+            value="v", once=0, most=0,
         )  # fmt: skip
         return [reply]
 

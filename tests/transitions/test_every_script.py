@@ -145,8 +145,9 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
     running = await builder.running(**other())
     for shelf in ("steps", "artifacts", "facts"):
         await store.run(
-            "attach", worker="worker-1", id=running.job_id, token=1, shelf=shelf, name="n", value="v", once=1
-        )
+            "attach", worker="worker-1", id=running.job_id, token=1, shelf=shelf, name="n", value="v", once=1,
+            most=0,
+        )  # fmt: skip
     limits = {"max_log_bytes": 1, "max_log_entries": 1}
     item = (running.job_id, 1, "info", "a long line", "", 1)
     await store.run("append_events", [item], worker="worker-1", **limits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, json
 
 from sluicegate import keys
+from sluicegate.errors import NotFound, TooLarge
 from sluicegate.store import words
 from sluicegate.store.connection import Store
 
@@ -24,6 +25,8 @@ class StepCheckpoint(Struct, rename="camel", kw_only=True):
 
 
 class Artifact(Struct, rename="camel", kw_only=True):
+    """id: of this upload; a later one of the same name has its own. digest: `sha256:<64 digits>`."""
+
     id: str
     job_id: str
     name: str
@@ -49,9 +52,23 @@ async def steps(store: Store, job_id: str) -> list[StepCheckpoint]:
     return sorted(found, key=lambda checkpoint: checkpoint.step_index)
 
 
-async def record_artifact(store: Store, worker_id: str, token: int, artifact: Artifact) -> None:
-    """Index an artifact; the same name again replaces. Raises LeaseLost, NotFound."""
-    await _attach(store, worker_id, artifact.job_id, token, "artifacts", artifact.name, json.encode(artifact))
+async def record_artifact(store: Store, worker_id: str, token: int, artifact: Artifact) -> Artifact | None:
+    """Index an artifact; the same name again replaces. Returns the one that it replaced.
+
+    Nobody else is told of that one. Raises LeaseLost, NotFound, TooLarge past SLUICEGATE_MAX_JOB_ARTIFACTS.
+    """
+    _, before = await _attach(
+        store,
+        worker_id,
+        artifact.job_id,
+        token,
+        "artifacts",
+        artifact.name,
+        json.encode(artifact),
+        most=store.settings.max_job_artifacts,
+    )
+    replaced = None if before is None else json.decode(before, type=Artifact)
+    return None if replaced is None or replaced.id == artifact.id else replaced
 
 
 async def artifacts(store: Store, job_id: str) -> list[Artifact]:
@@ -60,9 +77,18 @@ async def artifacts(store: Store, job_id: str) -> list[Artifact]:
     return sorted((json.decode(text, type=Artifact) for text in flat), key=lambda artifact: artifact.name)
 
 
+async def artifact(store: Store, job_id: str, artifact_id: str) -> Artifact:
+    """Raises NotFound (artifact_not_found)."""
+    for found in await artifacts(store, job_id):
+        if found.id == artifact_id:
+            return found
+    raise NotFound(f"job {job_id} has no artifact {artifact_id[:64]}", code="artifact_not_found")
+
+
 async def state_fact(store: Store, worker_id: str, job_id: str, token: int, name: str, value: str) -> str:
     """Keep a fact with the job for all its attempts; the first value stays and is returned."""
-    return await _attach(store, worker_id, job_id, token, "facts", name, value.encode(), once=True)
+    kept, _ = await _attach(store, worker_id, job_id, token, "facts", name, value.encode(), once=True)
+    return kept
 
 
 async def _attach(
@@ -75,7 +101,9 @@ async def _attach(
     value: bytes,
     *,
     once: bool = False,
-) -> str:
+    most: int = 0,
+) -> tuple[str, str | None]:
+    """The value that is kept now, and the one before it. most: names on the shelf, 0 for any number."""
     reply = await store.run(
         "attach",
         worker=worker_id,
@@ -85,7 +113,10 @@ async def _attach(
         name=name,
         value=value,
         once=int(once),
+        most=most,
     )
+    if reply[0] == "FULL":
+        raise TooLarge(f"job {job_id} has {most:,} {shelf} already", code="artifact_too_large")
     if reply[0] != "KEPT":
         raise words.refused(reply[0], job_id)
-    return str(reply[1])
+    return reply[1], reply[2]

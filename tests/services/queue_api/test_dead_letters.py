@@ -142,12 +142,9 @@ async def test_a_purge_leaves_nothing(
     """Q-8: the job with all its keys and files; audited."""
     made = await builder.dead_letter()
     kept = await builder.dead_letter(type="kept")
-    files = artifacts.open_store(settings)
-
-    async def content() -> Any:
-        yield b"patch"
-
-    await files.save(made.job_id, content(), limit=100)
+    async with artifacts.open_store(settings).upload(made.job_id, str(uuid_utils.uuid7())) as upload:
+        await upload.write(b"patch")
+        await upload.finish()
     await store.command("HSET", keys.job_shelf(made.job_id, "artifacts"), "patch", "{}")
     done = await api.post("/dead-letters/purge", {"ids": [made.job_id], "reason": "old"})
     assert done.json["items"] == [{"id": made.job_id, "status": 200}]

@@ -91,7 +91,7 @@ async def test_a_task_from_enqueue_to_branch(store: Store, settings: Settings, o
     stored = {artifact.name: artifact for artifact in await shelves.artifacts(store, job.id)}
     log = stored["logs/steps/step-0002.log"]
     files = ArtifactFolder(settings.artifacts_dir)
-    assert b"".join([chunk async for chunk in files.read(job.id, log.digest)]) == b"said\r\n"
+    assert b"".join([chunk async for chunk in files.read(job.id, log.id, log.digest)]) == b"said\r\n"
     assert [step.step_id for step in await shelves.steps(store, job.id)] == ["step-1", "step-2"]
 
 
@@ -132,7 +132,7 @@ async def test_a_cancelled_task_stores_what_it_has(
 
 
 async def test_an_artifact_is_kept_under_the_lease(store: Store, settings: Settings) -> None:
-    """Q-10, 70-15: the same name again replaces; a stale holder adds nothing to the list."""
+    """Q-10, 70-15: the same name again replaces; a stale holder adds nothing to the list, nor to the disk."""
     made = await JobBuilder(store).running()
     files = ArtifactFolder(settings.artifacts_dir)
 
@@ -153,3 +153,4 @@ async def test_an_artifact_is_kept_under_the_lease(store: Store, settings: Setti
         await put("../c.txt", b"outside")
     assert await shelves.artifacts(store, made.job_id) == [second]
     assert (second.size_bytes, second.content_type) == (6, "text/plain")
+    assert await files.contents(made.job_id) == [(second.id, second.digest, 6)]

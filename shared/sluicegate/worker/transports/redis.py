@@ -98,9 +98,6 @@ class RedisTransport:
     async def put_artifact(
         self, job_id: str, token: int, name: str, content: bytes | Path, content_type: str
     ) -> shelves.Artifact:
-        limit = self._settings.max_artifact_bytes
-        if name.startswith("patches/"):
-            limit = self._settings.max_patch_bytes
         return await artifacts.keep(
             self._store,
             self._files,
@@ -109,13 +106,13 @@ class RedisTransport:
             job_id=job_id,
             worker_id=self.worker_id,
             lease_token=token,
-            limit=limit,
+            limit=artifacts.limit_of(name, self._settings),
             content_type=content_type,
         )
 
     async def get_artifact(self, artifact: shelves.Artifact, target: Path) -> None:
         with await asyncio.to_thread(target.open, "wb") as file:
-            async for chunk in self._files.read(artifact.job_id, artifact.digest):
+            async for chunk in self._files.read(artifact.job_id, artifact.id, artifact.digest):
                 await asyncio.to_thread(file.write, chunk)
 
     async def artifacts(self, job_id: str) -> list[shelves.Artifact]:
