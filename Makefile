@@ -4,9 +4,10 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 TESTS ?= tests
 STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/pytest -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all check bench format lock generated clean
+.PHONY: help setup demo dev test test-slow test-all check bench format lock generated clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,10 +21,13 @@ dev: setup ## run everything on this machine, on one port, until Ctrl-C
 	$(BIN)/sluicegate dev
 
 test: setup ## run the tests, without the slow ones (TESTS=tests/unit for a part)
-	$(BIN)/pytest -m "not slow" $(TESTS)
+	$(PYTEST) -m "not slow" $(TESTS)
 
-test-all: setup ## run every test: drills, corpora and long walks too
-	$(BIN)/pytest $(TESTS)
+test-slow: setup ## run the tests that `make test` leaves out: drills, corpora and long walks
+	$(PYTEST) -m slow $(TESTS)
+
+test-all: setup ## run every test
+	$(PYTEST) $(TESTS)
 
 check: setup ## lint, format, types, dead code
 	$(BIN)/ruff check .

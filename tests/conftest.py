@@ -22,6 +22,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         tools.require(*mark.args)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` means: each starts its own stores, and one store cannot be shared.
+
+    Most tests wait for processes, so that even one core has work for two.
+    """
+    if store_server.is_named():
+        return 0
+    return min(max(os.cpu_count() or 1, 2), 8)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment(_named_store: str | None) -> Iterator[None]:
     """Settings of whoever runs the tests do not reach them."""

@@ -19,6 +19,8 @@ from sluicegate.settings import Settings
 from sluicegate.store.connection import Store
 from tests.random_walk.walk import Walk
 
+PARTS = 4
+
 
 @pytest.fixture
 def walk(settings: Settings) -> Iterator[type[Walk]]:
@@ -57,7 +59,9 @@ def test_a_walk(walk: type[Walk]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_long_walk(walk: type[Walk]) -> None:
-    """C-13, Q-9, ten times as long; SLUICEGATE_TEST_WALK sets the number of examples."""
-    run(walk, examples=int(os.environ.get("SLUICEGATE_TEST_WALK", "1000")), steps=40)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_long_walk(walk: type[Walk], part: int) -> None:
+    """C-13, Q-9, ten times as long, in parts that several processes share; SLUICEGATE_TEST_WALK sets the
+    number of examples of all parts."""
+    run(walk, examples=int(os.environ.get("SLUICEGATE_TEST_WALK", "1000")) // PARTS, steps=40)
     print(f"{walk.steps} steps")

@@ -56,6 +56,11 @@ def flush(url: str) -> None:
         client.flushdb()
 
 
+def is_named() -> bool:
+    """Whether the tests use a server that is there, of which there is one only."""
+    return bool(os.environ.get("SLUICEGATE_TEST_REDIS") or os.environ.get("SLUICEGATE_REDIS_URL"))
+
+
 def named_by_environment() -> str | None:
     """The server that the tests are told to use instead of starting one.
 
