@@ -6,12 +6,16 @@ import asyncio
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 import redis
 
+from sluicegate.store import claims, sweeping
+from sluicegate.store.connection import Store
 from tests.support import leftovers, tools
 from tests.support.fake_redis import fake_redis
+from tests.support.job_builder import JobBuilder
 from tests.support.wait import TimedOut, until, until_sync
 
 
@@ -50,6 +54,24 @@ def test_keys_without_an_expiry_are_found_unless_permanent(valkey_url: str) -> N
 def test_a_catalogued_name_is_a_pattern_of_keys() -> None:
     assert leftovers.pattern("lane:<lane><class>") == "{sg:*}:lane:**"
     assert leftovers.matches("{sg:0}:lane:0|noop||++w", [leftovers.pattern("lane:<lane><class>")])
+
+
+async def test_a_lease_ends_although_its_worker_lives(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's own heartbeat may come in between; then the wait lasted as long as its lease."""
+    builder = JobBuilder(store)
+    made = await builder.running()
+    shorten, lengthened = claims.renew, []
+
+    async def renew(store: Store, worker_id: str, leases: Sequence[claims.Lease]) -> claims.Renewal:
+        renewal = await shorten(store, worker_id, leases)
+        if not lengthened:
+            lengthened.append(await shorten(store, worker_id, [leases[0]._replace(lease_ms=60_000)]))
+        return renewal
+
+    monkeypatch.setattr(claims, "renew", renew)
+    await builder.lease_over(made)
+    assert lengthened
+    assert await sweeping.expire_leases(store) == 1
 
 
 @pytest.mark.parametrize(
