@@ -116,9 +116,12 @@ class ServiceProcess:
             await process.wait()
 
     def hurry(self) -> None:
-        """A second SIGTERM: a worker then ends at once, releasing its jobs."""
+        """A second signal: a worker then ends at once, releasing its jobs.
+
+        Another one than that of `stop`: of two equal signals that come together, a process sees one.
+        """
         self._stopping.set()
-        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGINT)
 
     def kill(self) -> None:
         """End it as a crash would; it is restarted unless `stop` was called."""

@@ -1,13 +1,14 @@
 """A small service in place of a real one, run as a process: `python -m tests.unit.dev.stand_in`.
 
 It listens on STAND_IN_PORT, shows its settings at /settings, and misbehaves as told: STAND_IN_EXIT ends it
-at once with that status; STAND_IN_DEAF ignores SIGTERM; STAND_IN_STOPPED is a file that it writes its name
-into when it stops in order.
+at once with that status; STAND_IN_DEAF ignores SIGTERM and SIGINT; STAND_IN_BUSY needs two of them, as a
+worker with a job does; STAND_IN_STOPPED is a file that it writes its name into when it stops in order.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -18,8 +19,16 @@ from aiohttp import web
 
 async def serve() -> None:
     stop = asyncio.Event()
-    deaf = "STAND_IN_DEAF" in os.environ
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None if deaf else stop.set())
+    asked: list[signal.Signals] = []
+    needed = math.inf if "STAND_IN_DEAF" in os.environ else 2 if "STAND_IN_BUSY" in os.environ else 1
+
+    def ask(number: signal.Signals) -> None:
+        asked.append(number)
+        if len(asked) >= needed:
+            stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ask, number)
 
     async def settings(_: web.Request) -> web.Response:
         return web.json_response({"pid": os.getpid(), **os.environ})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -160,6 +161,23 @@ async def test_a_second_request_to_stop_does_not_wait(
     await ordinary
     assert not psutil.pid_exists(pid)
     assert not store.store.alive
+
+
+async def test_two_requests_that_come_together_are_two(tmp_path: Path) -> None:
+    """70-41: a worker with no time to see the first SIGTERM saw one in all, and was killed."""
+    stopped = tmp_path / "stopped"
+    process = stand_in("worker", stop_seconds=600, STAND_IN_BUSY="1", STAND_IN_STOPPED=str(stopped))
+    supervisor = Supervisor(None, [process])
+    await supervisor.start()
+    pid = (await heard(process))["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    ordinary = asyncio.create_task(process.stop())
+    await asyncio.sleep(0)  # it has sent its signal
+    process.hurry()
+    os.kill(pid, signal.SIGCONT)
+    await asyncio.wait_for(ordinary, 10)
+    await supervisor.stop()
+    assert stopped.read_text() == "worker\n"
 
 
 async def test_stopped_before_the_start_nothing_ever_runs(tmp_path: Path) -> None:
