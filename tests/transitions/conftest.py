@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec import structs
 
+from sluicegate.settings import Settings
 from sluicegate.store import invariants
 from sluicegate.store.connection import Store
 from tests.support.job_builder import JobBuilder
@@ -16,6 +18,12 @@ from tests.support.job_builder import JobBuilder
 )
 def store_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With time for the fake store: sixty claims at once take it seconds, on a busy machine many."""
+    return structs.replace(settings, redis_timeout_ms=60_000)
 
 
 @pytest.fixture
