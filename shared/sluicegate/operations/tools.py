@@ -126,6 +126,7 @@ TOOLS: Final = (
         takes=NoFields,
         about_a_job=True,
         may="viewer",
+        also=("producer", "worker"),
         reads=True,
         description=_text(
             """
@@ -140,6 +141,7 @@ TOOLS: Final = (
         rest="GET /api/queue/jobs",
         takes=JobsQuery,
         may="viewer",
+        also=("producer",),
         reads=True,
         description=_text(
             """
@@ -155,6 +157,7 @@ TOOLS: Final = (
         takes=EventsQuery,
         about_a_job=True,
         may="viewer",
+        also=("producer", "worker"),
         reads=True,
         description=_text(
             """
