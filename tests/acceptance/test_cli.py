@@ -80,6 +80,12 @@ class Deployment:
         payload = {"kind": "log", "stream": "stdout", "stage": "execute", "text": text, "seq": 1}
         self.report(job, "events", level="info", message="output", payload=payload)
 
+    def dead(self, job_type: str, error: str = "broken", **fields: str) -> str:
+        """The id of a job that has used up its only attempt."""
+        job_id = self.out("enqueue", "--type", job_type, "--max-attempts", "1").strip()
+        self.report(self.claimed(job_type), "fail", errorMessage=error, **fields)
+        return job_id
+
 
 @pytest.fixture(scope="module")
 def deployment(
@@ -371,3 +377,99 @@ def test_a_reader_that_leaves_is_no_fault(deployment: Deployment, kind: str) -> 
         assert logs.stdout.readline() == "line\n"
         logs.stdout.close()
         assert "Traceback" not in logs.stderr.read()
+
+
+def test_dead_letters_are_found_and_explained(deployment: Deployment, kind: str) -> None:
+    """Q-8: listed by what they have in common; one shows why it died."""
+    assert deployment.run("dlq", "list", "--type", kind).stderr == "No dead letters.\n"
+    first = deployment.dead(kind, "no such host\n\x1b[31m" + "x" * 300, failureClass="network")
+    second = deployment.dead(kind)
+    heading, *rows = deployment.out("dlq", "list", "--type", kind).splitlines()
+    assert heading.split() == ["JOB", "TYPE", "CLASS", "TRIES", "AGE", "LAST", "ERROR"]
+    assert [row.split()[:4] for row in rows] == [
+        [second, kind, "unclassified", "1"], [first, kind, "network", "1"],
+    ]  # fmt: skip
+    assert rows[1].endswith("no such host " + "x" * 300)
+    page = json.loads(deployment.out("dlq", "list", "--type", kind, "--failure-class", "network", "--json"))
+    assert page == deployment.call(f"/api/queue/dead-letters?type={kind}&failureClass=network")
+    assert [letter["jobId"] for letter in page["items"]] == [first]
+    shown = deployment.out("dlq", "show", second)
+    assert "class     unclassified\n" in shown and "error     broken\n" in shown
+    assert "Enqueued\n" in shown and "Attempts used up: broken\n" in shown
+    assert json.loads(deployment.out("dlq", "show", second, "--json")) == deployment.job(second)
+    alive = deployment.out("enqueue", "--type", kind).strip()
+    for job_id in (alive, UNKNOWN):
+        done = deployment.run("dlq", "show", job_id)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+
+
+def test_dead_letters_are_redriven_by_name_or_by_choice(deployment: Deployment, kind: str) -> None:
+    """Q-8, 70-10: counted first; each refusal on stderr; a program is not asked."""
+    ids = [deployment.dead(kind) for _ in range(3)]
+    dry = deployment.out("dlq", "redrive", "--type", kind, "--dry-run")
+    assert dry == "3 dead letters would be redriven.\n"
+    assert json.loads(deployment.out("dlq", "redrive", *ids, "--dry-run", "--json")) == {
+        "matched": 3, "changed": 0, "dryRun": True, "items": [],
+    }  # fmt: skip
+    done = deployment.run("dlq", "redrive", ids[1], UNKNOWN, "--reason", "repaired")
+    assert (done.returncode, done.stdout) == (1, f"{ids[1]} redriven\n")
+    assert done.stderr == f"Error: {UNKNOWN}: there is no job {UNKNOWN}\n"
+    assert deployment.job(ids[1])["status"] == "queued"
+    audited = deployment.call("/api/system/audit")["items"][0]
+    assert (audited["target"], audited["reason"]) == (ids[1], "repaired")
+    assert deployment.out("dlq", "redrive", "--type", kind) == "2 dead letters redriven.\n"
+    assert deployment.out("dlq", "redrive", "--type", kind) == "0 dead letters redriven.\n"
+    assert [deployment.claimed(kind)["id"] for _ in ids] == [ids[1], ids[0], ids[2]]
+
+
+def test_a_purge_asks_a_person(deployment: Deployment, kind: str) -> None:
+    """Q-8: with the number; --yes, and a program, have decided."""
+    ids = [deployment.dead(kind) for _ in range(3)]
+    purge = deployment.command("dlq", "purge", "--type", kind)
+    with terminal(purge, env=deployment.env) as asking:
+        asking.until("Purge 3 dead letters, with history and files, for good? [y/N]")
+        asking.type("n\n")
+        assert asking.ended() == 1
+    with terminal(deployment.command("dlq", "purge", ids[0]), env=deployment.env) as asking:
+        asking.until("Purge 1 dead letter,")
+        asking.type("y\n")
+        assert asking.ended() == 0
+    assert deployment.run("jobs", "show", ids[0]).returncode == 1
+    with terminal([*purge, "--yes"], env=deployment.env) as sure:
+        assert sure.ended() == 0
+        assert "2 dead letters purged." in sure.text
+    assert deployment.run("jobs", "show", ids[1]).returncode == 1
+
+
+def test_failures_are_run_again(deployment: Deployment, kind: str) -> None:
+    """70-11: as a new job, whose id is printed; asked again it is the same one."""
+    job_id = deployment.out("enqueue", "--type", kind).strip()
+    deployment.report(deployment.claimed(kind), "fail", errorMessage="no", retryable=False)
+    words = deployment.out("jobs", "retry", job_id).split()
+    assert words[:3] == [job_id, "retried", "as"]
+    assert deployment.job(words[3])["retryOf"] == job_id
+    assert deployment.out("jobs", "retry", job_id).split() == words
+    dead = deployment.dead(kind + ".dead")
+    assert deployment.out("jobs", "retry", "--type", kind + ".dead", "--status", "failed").startswith("0 ")
+    assert deployment.out("jobs", "retry", "--type", kind + ".dead") == "1 job retried.\n"
+    assert deployment.job(dead)["status"] == "queued"
+    done = deployment.run("jobs", "retry", words[3])
+    assert done.returncode == 1 and "is queued" in done.stderr
+
+
+def test_a_choice_of_jobs_is_cancelled_after_a_question(deployment: Deployment, kind: str) -> None:
+    """C-1, C-2, 70-10: more than a thousand too, with a bar while it lasts."""
+    text = json.dumps([{"type": kind}] * 1_050)
+    assert len(deployment.out("enqueue", "-", stdin=text).split()) == 1_050
+    running = deployment.claimed(kind)
+    dry = deployment.out("jobs", "cancel", "--type", kind, "--dry-run")
+    assert dry == "1,050 jobs would be cancelled.\n"
+    cancel = deployment.command("jobs", "cancel", "--type", kind, "--reason", "enough")
+    with terminal(cancel, env=deployment.env) as asking:
+        asking.until("Cancel 1,050 jobs? [y/N]")
+        asking.type("y\n")
+        asking.until("%")
+        assert asking.ended() == 0
+        assert "1,050 jobs cancelled." in asking.text and "%" not in asking.text
+    assert deployment.job(running["id"])["cancelReason"] == "enough"
+    assert deployment.out("jobs", "cancel", "--type", kind, "--status", "queued") == "0 jobs cancelled.\n"

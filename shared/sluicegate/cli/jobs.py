@@ -1,4 +1,4 @@
-"""`sluicegate jobs`: list, show, watch, read the output of, and cancel jobs."""
+"""`sluicegate jobs`: list, show, watch, read the output of, cancel jobs, and run them again."""
 
 from __future__ import annotations
 
@@ -14,18 +14,33 @@ from sluicegate.cli import output
 from sluicegate.cli.connection import confirm, json_option, run, url_option, yes_option
 from sluicegate.cli.durations import SECONDS
 from sluicegate.cli.following import Printer, finish, follow_job
+from sluicegate.cli.many import (
+    Change,
+    change_many,
+    choice_of,
+    choice_options,
+    dry_run_option,
+    job_ids_argument,
+    reason_option,
+)
 from sluicegate.errors import SluicegateError
 
 if TYPE_CHECKING:
     from sluicegate.client import Client, JobPage
     from sluicegate.model import Job
 
+A_FEW = 20
+RETRYABLE = ("failed", "cancelled", "dead_letter")
+CANCEL = Change(
+    name="cancel_many", noun="job", question="Cancel {}?", done="cancelled", statuses=("queued", "running")
+)
+RETRY = Change(name="retry_many", noun="job", question="Run {} again?", done="retried", statuses=RETRYABLE)
 STATUSES = ("queued", "running", "succeeded", "failed", "cancelled", "dead_letter")
 
 
 @click.group()
 def jobs() -> None:
-    """List, show, watch and cancel jobs."""
+    """List, show, watch and cancel jobs, and run them again."""
 
 
 @jobs.command("list")
@@ -151,38 +166,89 @@ def logs(job_id: str, follow: bool, after: str | None, as_json: bool, url: str |
 
 
 @jobs.command()
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
+@job_ids_argument
+@choice_options(statuses=("queued", "running"))
 @click.option("--reason", metavar="TEXT", help="Why; shown with the job.")
+@dry_run_option
 @yes_option
 @json_option
 @url_option
-def cancel(job_ids: Sequence[str], reason: str | None, yes: bool, as_json: bool, url: str | None) -> None:
+def cancel(
+    job_ids: Sequence[str],
+    reason: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    url: str | None,
+    **given: Any,
+) -> None:
     """Cancel jobs: waiting ones at once; running ones are stopped by their worker.
 
+    Name them, or choose them by what they have in common. Before a choice is cancelled you are told how
+    many it is, and asked. With --json a few named ones are printed as jobs, all others as a sum.
+
     \b
-    Example:
+    Examples:
       sluicegate jobs cancel --reason "wrong branch" 0197b2a4-5c1e-7d30-8f3a-1b2c3d4e5f60
+      sluicegate jobs cancel --type task --repository acme/app --dry-run
     """
-
-    async def work(client: Client) -> bool:
-        refused = False
-        for job_id in job_ids:
-            try:
-                job = await client.get(job_id)
-                if job.status == "running" and job.cancel_requested_at is None:
-                    confirm(f"Job {job_id} is running on {job.claimed_by}. Cancel it?", yes)
-                job = await client.cancel(job_id, reason)
-            except SluicegateError as error:
-                if len(job_ids) == 1:
-                    raise
-                refused = True
-                click.echo(f"Error: {job_id}: {error.detail}", err=True)
-            else:
-                output.document(job) if as_json else click.echo(f"{job.id} {_state(job)}")
-        return refused
-
-    if run(url, work):
+    choice = choice_of(given)
+    if choice or dry_run or not 0 < len(job_ids) <= A_FEW:
+        change_many(CANCEL, url, job_ids, choice, reason=reason, dry_run=dry_run, yes=yes, as_json=as_json)
+    elif run(url, lambda client: _cancel_each(client, job_ids, reason, yes=yes, as_json=as_json)):
         sys.exit(1)
+
+
+@jobs.command()
+@job_ids_argument
+@choice_options(statuses=RETRYABLE)
+@reason_option
+@dry_run_option
+@yes_option
+@json_option
+@url_option
+def retry(
+    job_ids: Sequence[str],
+    reason: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    url: str | None,
+    **given: Any,
+) -> None:
+    """Run jobs again: failed and cancelled ones as new jobs, dead letters as they are.
+
+    A job has one retry: asked again, its id is printed again. By a choice only jobs without one are run.
+
+    \b
+    Examples:
+      sluicegate jobs retry 0197b2a4-5c1e-7d30-8f3a-1b2c3d4e5f60
+      sluicegate jobs retry --status failed --created-after 2026-01-31T00:00:00Z
+    """
+    change_many(
+        RETRY, url, job_ids, choice_of(given), reason=reason, dry_run=dry_run, yes=yes, as_json=as_json
+    )
+
+
+async def _cancel_each(
+    client: Client, job_ids: Sequence[str], reason: str | None, *, yes: bool, as_json: bool
+) -> bool:
+    """Whether one was refused. A person is asked about each that runs."""
+    refused = False
+    for job_id in job_ids:
+        try:
+            job = await client.get(job_id)
+            if job.status == "running" and job.cancel_requested_at is None:
+                confirm(f"Job {job_id} is running on {job.claimed_by}. Cancel it?", yes)
+            job = await client.cancel(job_id, reason)
+        except SluicegateError as error:
+            if len(job_ids) == 1:
+                raise
+            refused = True
+            click.echo(f"Error: {job_id}: {error.detail}", err=True)
+        else:
+            output.document(job) if as_json else click.echo(f"{job.id} {_state(job)}")
+    return refused
 
 
 def _state(job: Job) -> str:

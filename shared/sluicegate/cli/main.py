@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "sweeper": "sluicegate.cli.services:sweeper",
     "enqueue": "sluicegate.cli.enqueue:enqueue",
     "jobs": "sluicegate.cli.jobs:jobs",
+    "dlq": "sluicegate.cli.dead_letters:dlq",
     "pause": "sluicegate.cli.pause:pause",
     "resume": "sluicegate.cli.pause:resume",
     "status": "sluicegate.cli.status:status",

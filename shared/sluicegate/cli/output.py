@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -87,6 +88,20 @@ def pairs(values: Sequence[tuple[str, str | None]]) -> None:
         text = plain(value)
         styled = click.style(text, fg=COLOURS.get(text.partition(" ")[0]))
         click.echo(f"{click.style(name.ljust(width), bold=True)}  {styled}")
+
+
+@contextmanager
+def progress(text: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr while long work is done, gone with the block; call what it gives with each advance."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda advance: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda advance: bar.advance(task, advance)
 
 
 def note(text: str) -> None:
