@@ -8,12 +8,13 @@ from services.control.app import build
 from sluicegate import service
 from sluicegate.http import run
 from sluicegate.settings import ControlSettings
-from sluicegate.store import Store
+from sluicegate.store import Store, limits
 
 
 async def serve(settings: ControlSettings) -> None:
     store = await Store.open(settings)
     try:
+        await limits.declare(store, by="control")
         await run(build(settings, store), settings.host, settings.control_port)
     finally:
         await store.close()

@@ -8,12 +8,13 @@ from services.queue_api.app import build
 from sluicegate import service
 from sluicegate.http import run
 from sluicegate.settings import QueueApiSettings
-from sluicegate.store import Store
+from sluicegate.store import Store, limits
 
 
 async def serve(settings: QueueApiSettings) -> None:
     store = await Store.open(settings)
     try:
+        await limits.declare(store, by="queue_api")
         await run(build(settings, store), settings.host, settings.queue_api_port)
     finally:
         await store.close()

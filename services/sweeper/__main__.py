@@ -20,7 +20,7 @@ from sluicegate.log import log
 from sluicegate.loop import Loop
 from sluicegate.metrics import SweeperMetrics
 from sluicegate.settings import SweeperSettings
-from sluicegate.store import Store
+from sluicegate.store import Store, limits
 
 PRESENCE_SECONDS: Final = 15.0
 RECONCILIATION_SECONDS: Final = 60.0
@@ -47,6 +47,7 @@ async def serve(settings: SweeperSettings) -> None:
     for loop in running:
         metrics.lag_seconds.labels(loop.name).set_function(partial(getattr, loop, "lateness_seconds"))
     try:
+        await limits.declare(store, by="sweeper")
         with service.metrics_page(settings.metrics_port, registry):
             async with service.until_signalled() as stop:
                 for loop in running:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sluicegate.log import log
 from sluicegate.loop import Counts, Loop
-from sluicegate.store import Store, repair
+from sluicegate.store import Store, limits, repair
 
 
 class Reconciliation(Loop):
@@ -15,7 +15,8 @@ class Reconciliation(Loop):
         self._store = store
 
     async def run_once(self) -> Counts:
-        found = await repair.reconcile(self._store)
+        await limits.warn_of_difference(self._store)
+        found = [*await repair.reconcile(self._store), *await limits.reconcile(self._store)]
         for difference in found:
             log.warning("sweeper.reconciled", difference=difference)
         return {"repaired": len(found)}

@@ -88,7 +88,7 @@ def test_memory_never_stops_what_frees_it(name: str) -> None:
     """At maxmemory attempts still end, or every lease would expire just then; enqueue is refused."""
     freeing = {
         "heartbeat", "complete", "fail", "release", "cancel", "cancel_ack", "expire_leases", "condemn",
-        "retention", "pause", "keep_token",
+        "retention", "pause", "keep_token", "set_limits", "apply_limits",
     }  # fmt: skip
     flags = scripts.script(name).header.get("Flags", [])
     assert ("allow-oom" in flags) == (name in freeing)
@@ -138,6 +138,9 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
     dead = await builder.dead_letter(**other())
     await dead_letters.redrive(store, [dead.job_id], actor="ann", reason="again")
     await dead_letters.condemn(store, [(await builder.dead_letter(**other())).job_id])
+    await builder.running(affinity_key="k", **other())
+    await builder.waiting(affinity_key="k", **other())
+    await builder.claim(limit=0)
     late = await builder.cancelling(**other())
     await builder.ended(late, endings.Complete(late.job_id, late.token))
     waiting = await builder.waiting(**other())

@@ -30,81 +30,89 @@ class Parked(NamedTuple):
 
 
 class Held(NamedTuple):
-    """limits: in force. running: jobs by name of limit. parked: by lane. None of it while limits change."""
+    """limits: in force. running: jobs by name of limit. parked: by lane."""
 
     limits: Limits
     running: Mapping[str, int]
     parked: Mapping[str, Parked]
 
-    def has_room(self, limit: str, lane: str) -> bool:
+    def is_rightly(self, each: Parked) -> bool:
+        lane = each.lane[:-2]
+        names = {limit.name for limit in self.limits.of(lane) if not limit.name.startswith("type=")}
+        return each.limit in names and each.shelf == self.limits.shelf(lane)
+
+    def has_room(self, each: Parked) -> bool:
         return any(
-            self.running.get(name, 0) < most for name, most in self.limits.of(lane[:-2]) if name == limit
+            limit.name == each.limit and self.running.get(limit.name, 0) < limit.most
+            for limit in self.limits.of(each.lane[:-2])
         )
 
 
-async def survey(store: Store, scores: Mapping[str, float]) -> tuple[Held | None, Found]:
-    """What limits hold back, and the differences. scores: the lanes in which jobs wait."""
+async def check(store: Store) -> Found:
+    """The differences, one sentence each. What is only under way has gone at a second look."""
+    first = await _survey(store)
+    if not first:
+        return []
+    second = set(await _survey(store))
+    return [difference for difference in first if difference in second]
+
+
+async def _survey(store: Store) -> Found:
     meta = fields(await store.command("HGETALL", keys.META))
     if "limits_at" in meta:
-        return None, []
+        return []
     limits = Limits.of_text(meta.get("limits", ""))
     running, found = await _slots(store, limits)
     found += await _without_slot(store, limits)
+    scores: dict[str, float] = {}
+    async for ready in zset_pages(store, keys.READY):
+        scores |= ready
     parked: dict[str, Parked] = {}
-    async for page in zset_pages(store, keys.PARKED):
-        for member in page:
+    async for members in zset_pages(store, keys.PARKED):
+        for member in members:
             each = Parked.read(member)
             if each.lane in parked:
                 found.append(f"lane {each.lane} is set aside twice")
             parked[each.lane] = each
+    held = Held(limits, running, parked)
     found += [
         f"lane {lane} is set aside by {each.limit}, which is not its limit, or at another place than its own"
         for lane, each in parked.items()
-        if scores.get(lane) != each.score
-        or each.shelf != limits.shelf(lane[:-2])
-        or each.limit not in {limit.name for limit in limits.of(lane[:-2])}
+        if scores.get(lane) != each.score or not held.is_rightly(each)
     ]
-    return Held(limits, running, parked), found
+    for policy in await store.command("HKEYS", keys.POLICIES):
+        found += await _policy(store, policy, held)
+    return found
 
 
-def policy_views(
-    held: Held, policy: str, scores: Mapping[str, float]
-) -> tuple[dict[str, dict[str, float]], set[str]]:
-    """Where a policy finds lanes: by key, lane -> score; and what it has of those set aside.
-
-    scores: the lanes that it may read.
-    """
-    orders: dict[str, dict[str, float]] = {keys.ready(policy): {}}
-    orders |= {
-        keys.ready(policy, name.removeprefix("type=")): {}
-        for name in held.limits.numbers
-        if name.startswith("type=")
-    }
-    aside: set[str] = set()
-    for lane, score in scores.items():
-        shelf = held.limits.shelf(lane[:-2])
-        if parked := held.parked.get(lane):
-            aside.add(f"{parked.limit}|{parked.shelf}|{int(parked.score):016d}|{lane}")
-        else:
-            orders[keys.ready(policy, shelf)][lane] = score
-    return orders, aside
+async def _policy(store: Store, policy: str, held: Held) -> Found:
+    """What a policy has set aside, and what of it could run while claims see nothing before it."""
+    found: Found = []
+    aside: list[Parked] = []
+    async for members in zset_pages(store, keys.parked(policy)):
+        for each in map(Parked.read, members):
+            if held.parked.get(each.lane) == each:
+                aside.append(each)
+            else:
+                found.append(f"policy {policy} has lane {each.lane} set aside, which is not")
+    seen = await _first_seen(store, policy, held)
+    return found + [
+        f"lane {each.lane} waits for {each.limit}, which has room for policy {policy}"
+        for each in aside
+        if held.has_room(each) and seen.get((each.limit, each.shelf), float("inf")) > each.score
+    ]
 
 
-def held_up(held: Held, policy: str, scores: Mapping[str, float]) -> Found:
-    """Lanes that wait for a limit which has room, with none that is due before them in sight of claims."""
+async def _first_seen(store: Store, policy: str, held: Held) -> dict[tuple[str, str], float]:
+    """By limit and shelf the place of the first lane that claims of a policy see."""
+    shelves = [name.removeprefix("type=") for name in held.limits.numbers if name.startswith("type=")]
     first: dict[tuple[str, str], float] = {}
-    for lane, score in scores.items():
-        if lane not in held.parked:
-            for limit in held.limits.of(lane[:-2]):
-                place = (limit.name, held.limits.shelf(lane[:-2]))
-                first[place] = min(score, first.get(place, score))
-    return [
-        f"lane {lane} waits for {each.limit}, which has room for policy {policy}"
-        for lane, each in held.parked.items()
-        if lane in scores
-        and held.has_room(each.limit, lane)
-        and first.get((each.limit, each.shelf), float("inf")) > each.score
-    ]
+    for shelf in ("", *shelves):
+        async for lanes in zset_pages(store, keys.ready(policy, shelf)):
+            for lane, score in lanes.items():
+                for limit in held.limits.of(lane[:-2]):
+                    first[limit.name, shelf] = min(score, first.get((limit.name, shelf), score))
+    return first
 
 
 async def _slots(store: Store, limits: Limits) -> tuple[Counter[str], Found]:

@@ -203,21 +203,32 @@ local function use_room(lane)
   end
 end
 
+-- Jobs of a limited type may begin again: wake those who see some.
+local function ring_shelf(shelf)
+  local policies = known_policies()
+  for at = 1, #policies, 2 do
+    if redis.call('EXISTS', Q .. 'ready:' .. policies[at] .. ':' .. shelf) == 1 then
+      ring_bell(policies[at])
+    end
+  end
+end
+
+-- Let those who wait for a limit know that it has room.
+local function free_up(name)
+  local shelf = string.match(name, '^type=(.*)$')
+  if shelf then
+    ring_shelf(shelf)
+  else
+    give_back({ name = name })
+  end
+end
+
 -- A job no longer runs: its slots are free, and who waited for one is woken.
 local function free_slots(lane, id)
   for _, limit in ipairs(limits_of(lane)) do
     redis.call('ZREM', Q .. 'slots', limit.name .. '|' .. id)
     if running_under(limit) == limit.most - 1 then
-      if limit.shelf then
-        local policies = known_policies()
-        for at = 1, #policies, 2 do
-          if redis.call('EXISTS', Q .. 'ready:' .. policies[at] .. ':' .. limit.shelf) == 1 then
-            ring_bell(policies[at])
-          end
-        end
-      else
-        give_back(limit)
-      end
+      free_up(limit.name)
     end
   end
 end
