@@ -17,6 +17,7 @@ FACTS = (
     "paused, both tasks waited; resumed, both started",
     "a task was cancelled while it ran, with nothing left alive",
     "a task failed twice and became a dead letter",
+    "the dead letter was redriven and succeeded",
 )
 
 

@@ -1,7 +1,8 @@
 """The demo's course: each thing is done through the API and checked where it should have left a trace.
 
 A healthy task publishes a branch; the fleet is paused and resumed around two more; one of them is cancelled
-in mid-run, the other fails twice and becomes a dead letter.
+in mid-run, the other fails twice and becomes a dead letter, which succeeds once its cause is repaired and
+it is redriven.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ LIMIT_SECONDS: Final = 120.0
 POLL_SECONDS: Final = 0.05
 LOG_LINES: Final = 30
 PAUSE_REASON: Final = "a look at the new release"
+DATABASE: Final = "database"
+REDRIVE_REASON: Final = "the database is back"
 CANCEL_REASON: Final = "it hangs"
 
 
@@ -64,6 +67,8 @@ class Demo:
                 async with asyncio.TaskGroup() as both:
                     both.create_task(self._cancelled(client, stuck))
                     both.create_task(self._dead(client, failing))
+                self._screen.chapter("The cause of the failure is repaired, and the dead letter redriven")
+                await self._redriven(client, failing)
         except BaseExceptionGroup as group:
             return self._failed(group.exceptions[0])
         except (DemoError, SluicegateError, RuntimeError, TimeoutError) as error:
@@ -115,7 +120,8 @@ class Demo:
         _require(paused.system.workers_paused, "the pause was accepted, and does not hold")
         screen.line("fleet", f"paused ({paused.system.mode}: {paused.system.reason})")
         stuck = await self._enqueue(client, "stuck", tasks.stuck(repository.origin))
-        failing = await self._enqueue(client, "failing", tasks.failing(repository.origin))
+        task = tasks.failing(repository.origin, repository.folder / DATABASE)
+        failing = await self._enqueue(client, "failing", task)
         during = await client.pause_state()
         _require(
             (during.metrics["queued"], during.metrics["running"]) == (2, 0),
@@ -170,6 +176,33 @@ class Demo:
         await self._event(client, job.id, "job.dead_lettered")
         self._screen.line("failing", f"{ended.status} after {ended.attempt} attempts: {ended.error_message}")
         self._screen.fact("a task failed twice and became a dead letter", "2 attempts, both in its history")
+
+    async def _redriven(self, client: Client, job: Job) -> None:
+        """The dead letter lives again and succeeds, with its finished step kept."""
+        screen = self._screen
+        letters = (await client.dead_letters()).items
+        _require(
+            [each.job_id for each in letters] == [job.id], f"the dead letters are {letters}, not the one"
+        )
+        screen.line("failing", f"dead letter: {letters[0].failure_class}, {letters[0].last_error}")
+        (self._repository.folder / DATABASE).mkdir()
+        screen.line("failing", "the database is there again; redriving the task")
+        redriven = await client.redrive([job.id], reason=REDRIVE_REASON)
+        _require(redriven.changed == 1, f"the redrive changed nothing: {redriven.items}")
+        with screen.waiting("the task runs again"):
+            ended = await client.wait(job.id)
+        _require(ended.status == "succeeded", f"the redriven task {_end_of(ended)}")
+        await self._event(client, job.id, "job.redriven")
+        async with aclosing(client.events(job.id, follow=False)) as events:
+            said = "".join([str((event.payload or {}).get("text", "")) async for event in events])
+        collected = said.count(tasks.COLLECTED)
+        _require(collected == 1, f"its finished step should have run once, and ran {collected} times")
+        _require((self._repository.folder / DATABASE / "samples.txt").is_file(), "it has stored no samples")
+        _require(not (await client.dead_letters()).items, "the redriven task is still a dead letter")
+        screen.line("failing", f"{ended.status} in attempt {ended.attempt} of its new life")
+        screen.fact(
+            "the dead letter was redriven and succeeded", "its finished step was kept and not run again"
+        )
 
     async def _enqueue(self, client: Client, who: str, job: Any) -> Job:
         accepted = await client.enqueue(job)

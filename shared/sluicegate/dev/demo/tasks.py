@@ -40,7 +40,16 @@ sleep 3600 &
 (sleep 3600 &)
 wait
 """
-_FAILING: Final = "echo 'the database of the tests cannot be reached' >&2\nexit 1\n"
+COLLECTED: Final = "collected 3 samples"
+_COLLECT: Final = f"seq 3 > samples.txt\necho '{COLLECTED}'\n"
+_STORE: Final = """\
+if [ ! -d {database} ]; then
+    echo 'the database cannot be reached' >&2
+    exit 1
+fi
+cp samples.txt {database}/
+echo "stored $(wc -l < samples.txt) samples"
+"""
 
 
 def healthy(origin: Path) -> NewJob:
@@ -64,9 +73,20 @@ def stuck(origin: Path) -> NewJob:
     return _task(origin, _STUCK, publish={"mode": "none"})
 
 
-def failing(origin: Path) -> NewJob:
-    """Fails each time; two attempts, then it is a dead letter."""
-    return _task(origin, _FAILING, publish={"mode": "none"}, max_attempts=2)
+def failing(origin: Path, database: Path) -> NewJob:
+    """Fails as long as there is no folder `database`: two attempts, then it is a dead letter.
+
+    Its first step succeeds and is kept; the second one needs what the first one made.
+    """
+    steps = [
+        {"id": "collect", "title": "Collect the samples", "instructions": _COLLECT},
+        {
+            "id": "store",
+            "title": "Store them",
+            "instructions": _STORE.format(database=shlex.quote(str(database))),
+        },
+    ]
+    return _task(origin, "Store some samples.", steps=steps, publish={"mode": "none"}, max_attempts=2)
 
 
 def _task(origin: Path, instructions: str, *, max_attempts: int = 3, **task: Any) -> NewJob:
