@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.control.handlers import pages, static_files, system
+from services.control.handlers import pages, sessions, static_files, system
 from sluicegate.http import Endpoint
 from sluicegate.operations.answers import Listed
 from sluicegate.operations.calls import NoFields, PageQuery
@@ -35,14 +35,21 @@ API: Final = (
 )  # fmt: skip
 
 PAGES: Final = (
-    Endpoint(method="GET", path="/", handler=pages.overview, may="viewer"),
+    Endpoint(method="GET", path="/", handler=pages.overview, may="viewer", login="/login"),
     Endpoint(
         method="GET", path="/events", handler=pages.overview_events, may="viewer", media="text/event-stream"
     ),
-    Endpoint(method="GET", path="/jobs/{id}", handler=pages.job, may="viewer"),
+    Endpoint(method="GET", path="/jobs/{id}", handler=pages.job, may="viewer", login="/login"),
     Endpoint(
         method="GET", path="/jobs/{id}/events", handler=pages.job_events, may="viewer",
         media="text/event-stream",
+    ),
+    Endpoint(method="GET", path="/login", handler=sessions.login_page, may="open"),
+    Endpoint(
+        method="POST", path="/login", handler=sessions.login, may="open", form=sessions.LoginForm
+    ),
+    Endpoint(
+        method="POST", path="/logout", handler=sessions.logout, may="viewer", form=sessions.LogoutForm
     ),
     Endpoint(method="GET", path="/static/{name}", handler=static_files.static_file, may="open"),
 )  # fmt: skip

@@ -141,6 +141,10 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=32, pattern=r"^[!-~]+$")] | None,
         says("a secret that is an admin's credential, to create the first tokens with; then unset it"),
     ] = None
+    session_key: Annotated[
+        Annotated[str, Meta(min_length=32)] | None,
+        says("signs the dashboard's sessions; without it they end when control restarts"),
+    ] = None
     oidc_jwks_url: Annotated[str | None, says("keys of the identity provider whose JWTs are accepted")] = None
     oidc_issuer: Annotated[str | None, says("`iss` that a JWT must have")] = None
     oidc_audience: Annotated[str | None, says("`aud` that a JWT must have")] = None
@@ -270,7 +274,7 @@ STRUCTS: Final[tuple[type[Struct], ...]] = (
     Settings, ServerSettings, QueueApiSettings, ControlSettings, WorkerSettings, SweeperSettings,
     ClientSettings,
 )  # fmt: skip
-SECRET_FIELDS: Final = frozenset({"token", "bootstrap_admin_token"})
+SECRET_FIELDS: Final = frozenset({"token", "bootstrap_admin_token", "session_key"})
 
 S = TypeVar("S", bound=Struct)
 

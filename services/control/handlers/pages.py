@@ -16,7 +16,7 @@ from services.control.dashboard.board import Row, look
 from services.control.dashboard.live_board import GAP_SECONDS, LONGEST_SECONDS, LiveBoard
 from services.control.dashboard.rendering import CONTENT_SECURITY_POLICY, Pages
 from sluicegate.errors import NotFound, SluicegateError
-from sluicegate.http import LONG_REQUESTS, SETTINGS, STORE, EventStream
+from sluicegate.http import IDENTITY, LONG_REQUESTS, SETTINGS, STORE, EventStream
 from sluicegate.model import Job, SystemState
 from sluicegate.store import jobs as job_records
 from sluicegate.store import pause as pause_record
@@ -35,14 +35,14 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def page(handler: Handler) -> Handler:
     """An error leaves as a page with its status, for people."""
 
     @functools.wraps(handler)
-    async def answered(request: web.Request) -> web.Response:
+    async def answered(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except SluicegateError as error:
@@ -55,7 +55,8 @@ def page(handler: Handler) -> Handler:
 
 
 def html(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
-    text = request.app[PAGES].render(template, **values)
+    who = request.get(IDENTITY)
+    text = request.app[PAGES].render(template, session=who.session if who else None, **values)
     return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
 

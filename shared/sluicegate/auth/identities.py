@@ -9,10 +9,12 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, Sequence
 from functools import partial
+from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from sluicegate.auth.bearer import Bearer
-from sluicegate.auth.identity import Access, Identity, Role
+from sluicegate.auth.identity import Access, Identity, Role, Session
+from sluicegate.auth.sessions import COOKIE, Sessions
 from sluicegate.auth.tokens import Presented, parse
 from sluicegate.errors import Forbidden, Unauthenticated
 from sluicegate.gathering import Gathering
@@ -33,6 +35,7 @@ class Identities:
         self._anybody = Identity(user_id=settings.default_user_id, role="admin")
         oidc = settings.oidc_jwks_url or settings.oidc_issuer or settings.oidc_audience
         self._bearer = Bearer(settings) if oidc else None
+        self.sessions = Sessions(settings.session_key)
         self._records: Gathering[str, Found] = Gathering(partial(tokens.find, store))
 
     async def admit(self, headers: Mapping[str, str], may: Access, also: Sequence[Role] = ()) -> Identity:
@@ -42,21 +45,49 @@ class Identities:
         """
         if may == "worker":
             return await self._worker(headers)
-        text = _bearer(headers) or _worker_token(headers)
-        if text is None:
-            if self._open:
-                return self._anybody
-            raise Unauthenticated("an operator's token is needed: Authorization: Bearer sgop_...")
-        identity = await self._identity(text)
+        identity = await self._operator(headers)
         if may == "open" or identity.at_least(may) or identity.role in also:
             return identity
         needed = " or ".join((may, *also))
         raise Forbidden(f"this needs the role {needed}; the credential has the role {identity.role}")
 
+    async def of_token(self, text: str) -> Identity:
+        """Whom a token stands for that somebody logs in with. Raises Unauthenticated.
+
+        A JWT is not one: it comes with each request, from a proxy, and a session would outlive it.
+        """
+        presented = parse(text.strip())
+        if presented is not None:
+            return await self._issued(presented)
+        if self._is_bootstrap(text.strip()):
+            return Identity(user_id=BOOTSTRAP_USER, role="admin")
+        raise Unauthenticated("that is no token of this deployment")
+
     async def close(self) -> None:
         await self._records.close()
         if self._bearer is not None:
             await self._bearer.close()
+
+    async def _operator(self, headers: Mapping[str, str]) -> Identity:
+        text = _bearer(headers) or _worker_token(headers)
+        if text is not None:
+            return await self._identity(text)
+        if self._open:
+            return self._anybody
+        cookie = _cookie(headers)
+        if cookie is None:
+            raise Unauthenticated("an operator's token is needed: Authorization: Bearer sgop_...")
+        return await self._of_session(self.sessions.read(cookie))
+
+    async def _of_session(self, session: Session) -> Identity:
+        """Its token is looked at again: one that was revoked has no sessions."""
+        role = session.role
+        if session.tok is not None:
+            record, now_ms = await self._records.one(session.tok)
+            if record is None or record.role is None or not record.usable(now_ms):
+                raise Unauthenticated("the session's token was revoked or has expired")
+            role = record.role
+        return Identity(user_id=session.sub, role=role, session=session)
 
     async def _worker(self, headers: Mapping[str, str]) -> Identity:
         text = _worker_token(headers) or _bearer(headers)
@@ -79,12 +110,15 @@ class Identities:
         presented = parse(text)
         if presented is not None:
             return await self._issued(presented)
-        bootstrap = self._settings.bootstrap_admin_token
-        if bootstrap is not None and hmac.compare_digest(text.encode(), bootstrap.encode()):
+        if self._is_bootstrap(text):
             return Identity(user_id=BOOTSTRAP_USER, role="admin")
         if self._bearer is not None:
             return await self._bearer.identity(text)
         raise Unauthenticated("the credential is not one that this deployment takes")
+
+    def _is_bootstrap(self, text: str) -> bool:
+        expected = self._settings.bootstrap_admin_token
+        return expected is not None and hmac.compare_digest(text.encode(), expected.encode())
 
     async def _issued(self, presented: Presented) -> Identity:
         record, now_ms = await self._records.one(presented.id)
@@ -92,11 +126,19 @@ class Identities:
             raise Unauthenticated("the token is wrong, was revoked or has expired")
         if record.grant is not None:
             return Identity(user_id=record.grant.worker_id, role="worker", grant=record.grant)
-        return Identity(user_id=record.user_id or record.id, role=record.role or "viewer")
+        return Identity(user_id=record.user_id or record.id, role=record.role or "viewer", token_id=record.id)
 
 
 def _worker_token(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in WORKER_HEADERS if headers.get(name)), None)
+
+
+def _cookie(headers: Mapping[str, str]) -> str | None:
+    try:
+        found = SimpleCookie(headers.get("Cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return found.value if found is not None else None
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -50,16 +51,36 @@ class Grant(Struct, frozen=True, kw_only=True):
         )
 
 
+class Session(Struct, frozen=True, kw_only=True):
+    """A session of the dashboard. exp, iat: seconds of this host's clock. tok: the id of its token.
+
+    Whatever it changes needs `csrf` beside the cookie, which a page of another site cannot know.
+    """
+
+    sub: str
+    role: OperatorRole
+    csrf: str
+    iat: int
+    exp: int
+    tok: str | None = None
+
+    def proved_by(self, csrf: str | None) -> bool:
+        return csrf is not None and hmac.compare_digest(self.csrf.encode(), csrf.encode())
+
+
 class Identity(Struct, frozen=True, kw_only=True):
     """The caller of one request.
 
     user_id: whom actions are attributed to. grant: what a worker's credential allows; None without one, and
-    the request's own `workerId` is then believed where that is allowed at all (auth disabled).
+    the request's own `workerId` is then believed where that is allowed at all (auth disabled). session: the
+    dashboard's session that the request belongs to. token_id: the operator's token that it showed.
     """
 
     user_id: str
     role: Role
     grant: Grant | None = None
+    session: Session | None = None
+    token_id: str | None = None
 
     def worker(self, claimed: str) -> str:
         """The worker id to act under: the claimed one. Forbidden when the credential names another."""

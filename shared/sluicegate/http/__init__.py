@@ -15,7 +15,7 @@ from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, LONG_REQUESTS,
 from sluicegate.http.long_requests import LongRequests, gone
 from sluicegate.http.origin import require_own_origin
 from sluicegate.http.replies import problem, reply
-from sluicegate.http.requests import body, query
+from sluicegate.http.requests import body, form, query
 from sluicegate.http.service import application, run, serving
 from sluicegate.http.sse import EventStream
 
@@ -33,6 +33,7 @@ __all__ = [
     "admitted",
     "application",
     "body",
+    "form",
     "gone",
     "identity",
     "problem",

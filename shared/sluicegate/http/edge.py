@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Final
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -24,6 +25,7 @@ from sluicegate.http.sse import OPENED
 from sluicegate.log import log
 
 CLIENT_GONE: Final = 499
+CSRF_HEADER: Final = "X-CSRF-Token"
 _REFUSALS: Final[dict[int, tuple[type[SluicegateError], str]]] = {
     400: (errors.BadRequest, "the request is malformed"),
     404: (errors.NotFound, "there is nothing at this address"),
@@ -52,16 +54,20 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    endpoint = request.app[ENDPOINTS].of(request)
     try:
         if request.method not in READING:
             require_own_origin(request, request.app[SETTINGS])
-        endpoint = request.app[ENDPOINTS].of(request)
         if endpoint is not None and endpoint.may != "open":
             request[IDENTITY] = await admitted(request, endpoint.may, endpoint.also)
+            if endpoint.form is None:
+                _require_csrf_token(request)
         return await handler(request)
     except SluicegateError as error:
         if error.status in (401, 403):
             request.app[METRICS].auth_failures.labels(error.code).inc()
+        if error.status == 401 and endpoint is not None and endpoint.login is not None:
+            raise web.HTTPSeeOther(f"{endpoint.login}?{urlencode({'after': request.path_qs})}") from None
         return request.get(OPENED) or problem(error)
     except web.HTTPException as error:
         if error.status not in _REFUSALS:
@@ -79,6 +85,15 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         log.error("request_failed", error=error, method=request.method, route=route(request))
         failure = SluicegateError("something went wrong here; the log of the service says what")
         return request.get(OPENED) or problem(failure)
+
+
+def _require_csrf_token(request: web.Request) -> None:
+    """What a session changes brings its CSRF token; a form has it in a field, which `http.form` looks at."""
+    session = request[IDENTITY].session
+    if session is None or request.method in READING:
+        return
+    if not session.proved_by(request.headers.get(CSRF_HEADER)):
+        raise errors.Forbidden(f"a session needs its token in {CSRF_HEADER} too", code="csrf_failed")
 
 
 async def admitted(request: web.Request, may: Access, also: Sequence[Role] = ()) -> Identity:

@@ -26,7 +26,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     may: the least role of an operator, `worker` for a worker's own calls, `open` for no identity.
     also: other roles that are let in; what they may see or change is then the operation's to decide.
     body, query: what the handler decodes with `http.body` and `http.query`. optional_body: it may be absent.
+    upload: the fields beside the `file` of a multipart form, read with `http.forms.UploadForm`.
     replies: status -> the type of its JSON; None where the reply is not JSON. media: what it is then.
+    login: where a person is sent who has not said who they are; the address then goes on to this one.
     errors: the codes that this endpoint's own work can answer with; those of every endpoint are not repeated.
     """
 
@@ -40,9 +42,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     body: type[Struct] | None = None
     optional_body: bool = False
     form: type[Struct] | None = None
+    upload: type[Struct] | None = None
     query: type[Struct] | None = None
     replies: Mapping[int, Any] = NOTHING
     media: str = "application/json"
+    login: str | None = None
     errors: tuple[str, ...] = ()
 
     @property

@@ -1,4 +1,5 @@
-"""While auth is disabled, a page of another site cannot make a browser change anything (70-18).
+"""A page of another site cannot make a browser change anything: not while auth is disabled (70-18), and not
+with the session that the browser holds.
 
 A browser puts `Origin` on every changing request and on every WebSocket. The own origin is the address
 that was asked for (`Host`); a name that is not the loopback one is not ours, or another site could point
@@ -20,15 +21,19 @@ READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def require_own_origin(request: web.Request, settings: ServerSettings) -> None:
-    """Forbidden (csrf_failed) when an Origin is given that is not this service's own."""
+    """Forbidden (csrf_failed) when an Origin is given that is not this service's own.
+
+    A request with a credential of its own may come from anywhere: a browser adds none by itself.
+    """
     origin = request.headers.get("Origin")
-    if origin is None or settings.auth != "disabled":
+    open_to_all = settings.auth == "disabled"
+    if origin is None or (not open_to_all and "Authorization" in request.headers):
         return
     parts = urlsplit(origin)
     own = (
         parts.scheme in ("http", "https") and parts.netloc.lower() == request.headers.get("Host", "").lower()
     )
-    if not own or not (settings.allow_insecure or is_loopback(parts.hostname or "")):
+    if not own or (open_to_all and not (settings.allow_insecure or is_loopback(parts.hostname or ""))):
         raise Forbidden("the request comes from a page of another origin", code="csrf_failed")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 
-from sluicegate.errors import BadRequest, Invalid, UnsupportedMediaType
-from sluicegate.http.keys import ENDPOINTS
+from sluicegate.errors import BadRequest, Forbidden, Invalid, UnsupportedMediaType
+from sluicegate.http.keys import ENDPOINTS, IDENTITY
 from sluicegate.validation import convert, convert_text, decode
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -30,7 +31,7 @@ async def body(
     be left out to a decoded document that is no `kind`.
     Raises UnsupportedMediaType, BadRequest (not JSON), Invalid (wrong or unknown fields).
     """
-    _require_declared(request, "body", kind)
+    require_declared(request, "body", kind)
     if request.headers.get("Content-Type") != "application/json":
         _require_json(request)
     raw = await content(request)
@@ -54,9 +55,24 @@ async def content(request: web.Request) -> bytes:
         raise BadRequest("the body cannot be read: its length or its encoding is not what was said") from None
 
 
+async def form(request: web.Request, kind: type[T]) -> T:
+    """The fields of a page's form as a `kind`; its `csrf` must be the session's (70-18).
+
+    Raises UnsupportedMediaType, Forbidden (csrf_failed), Invalid.
+    """
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType("send the form as application/x-www-form-urlencoded")
+    fields = dict(parse_qsl((await content(request)).decode("utf-8", "replace"), keep_blank_values=True))
+    csrf = fields.pop("csrf", None)
+    who = request.get(IDENTITY)
+    if who is not None and who.session is not None and not who.session.proved_by(csrf):
+        raise Forbidden("the form is not one of this session: load the page again", code="csrf_failed")
+    return convert_text(fields, kind)
+
+
 def query(request: web.Request, kind: type[T]) -> T:
     """The query parameters as a `kind`. Raises Invalid; a parameter given twice is refused too."""
-    _require_declared(request, "query", kind)
+    require_declared(request, "query", kind)
     values = request.query
     if len(values) != len(set(values)):
         twice = sorted({name for name in values if len(values.getall(name)) > 1})
@@ -74,7 +90,7 @@ def _require_json(request: web.Request) -> None:
         raise UnsupportedMediaType("send the JSON in UTF-8")
 
 
-def _require_declared(request: web.Request, part: Literal["body", "query"], kind: type) -> None:
+def require_declared(request: web.Request, part: Literal["body", "query", "upload"], kind: type) -> None:
     """What a handler decodes is what its endpoint declares: the API's description is made from that."""
     endpoint = request.app[ENDPOINTS].of(request)
     if endpoint is not None and getattr(endpoint, part) is not kind:
