@@ -15,13 +15,28 @@ import click
 import uvloop
 from rich.console import Console
 
-from benchmarks import cancel, ceiling, claim_cost, drain, enqueue, idle, machine, memory, pause, pickup
+from benchmarks import (
+    cancel,
+    ceiling,
+    claim_cost,
+    drain,
+    enqueue,
+    idle,
+    long_polls,
+    machine,
+    memory,
+    over_http,
+    pause,
+    pickup,
+    streams,
+)  # fmt: skip
 from benchmarks.report import Measured, Report
 from benchmarks.subject import WARM_UP, Round, Scale, Subject, Unmeasured, figures
 from sluicegate.errors import SluicegateError
 
 SUBJECTS: Final = (
     ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, *pickup.SUBJECTS, cancel.SUBJECT, pause.SUBJECT,
+    *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
     idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT,
 )  # fmt: skip
 RUNS: Final = 5
@@ -41,7 +56,7 @@ def main(only: tuple[str, ...], runs: int | None, quick: bool, json_path: Path |
     """Measure the queue on this machine, with a store and processes of its own, on loopback."""
     if listed:
         for each in SUBJECTS:
-            click.echo(f"{each.name:<11} {each.says}")
+            click.echo(f"{each.name:<12} {each.says}")
         return
     scale = Scale(runs or (QUICK_RUNS if quick else RUNS), quick)
     try:

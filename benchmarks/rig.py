@@ -100,10 +100,21 @@ class Rig:
     @contextlib.asynccontextmanager
     async def service(self, name: str) -> AsyncIterator[str]:
         """The address of `services.<name>`, an HTTP service, once it is ready."""
+        async with self._listening(f"services.{name}", f"SLUICEGATE_{name.upper()}_PORT") as url:
+            yield url
+
+    @contextlib.asynccontextmanager
+    async def bare_http(self) -> AsyncIterator[str]:
+        """The address of an aiohttp that does nothing: what a service is set beside."""
+        async with self._listening("benchmarks.bare_http", "BENCH_PORT") as url:
+            yield url
+
+    @contextlib.asynccontextmanager
+    async def _listening(self, module: str, port_variable: str) -> AsyncIterator[str]:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         async with (
-            self.program(f"services.{name}", {f"SLUICEGATE_{name.upper()}_PORT": str(port)}) as program,
+            self.program(module, {port_variable: str(port)}) as program,
             aiohttp.ClientSession() as session,
         ):
 
@@ -113,7 +124,7 @@ class Rig:
                         return response.status == 200
                 return False
 
-            await until(ready, f"{name} is ready", program)
+            await until(ready, f"{module} is ready", program)
             yield url
 
     def program(

@@ -51,6 +51,18 @@ def test_a_quick_run_writes_what_it_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_thousand_clients_are_measured_with_few(tmp_path: Path) -> None:
+    """70-62, 70-64: event streams and long polls. One reader for all streams is the measurement's own check."""
+    only = [word for name in ("http-work", "streams", "long-polls") for word in ("--only", name)]
+    ended = measure("--quick", "--runs", "1", "--json", str(tmp_path / "figures.json"), *only)
+    assert ended.returncode == 0, ended.stderr
+    written: dict[str, Any] = json.loads((tmp_path / "figures.json").read_text())
+    found = {figure["name"]: figure for each in written["subjects"] for figure in each["figures"]}
+    for name in ("event to 50 streams, p99", "pickup, 50 waiting claims, p99"):
+        assert found[name]["value"] > 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     """While commands of jobs run under the measured worker."""
@@ -76,8 +88,8 @@ def test_the_subjects_are_listed() -> None:
     ended = measure("--list")
     assert ended.returncode == 0
     assert [line.split()[0] for line in ended.stdout.splitlines()] == [
-        "ceiling", "enqueue", "drain", "pickup", "pickup-200", "delayed", "cancel", "pause", "idle", "memory",
-        "claim-cost",
+        "ceiling", "enqueue", "drain", "pickup", "pickup-200", "delayed", "cancel", "pause", "http-enqueue",
+        "http-work", "streams", "long-polls", "idle", "memory", "claim-cost",
     ]  # fmt: skip
 
 

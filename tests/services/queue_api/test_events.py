@@ -87,7 +87,7 @@ async def test_a_cursor_goes_on_in_its_own_sort(api: Api) -> None:
 
 
 async def test_an_id_that_no_event_can_have_had_is_refused(api: Api) -> None:
-    """Q-6: who goes on behind it would see nothing for years. Behind the newest event there is nothing yet."""
+    """Q-6: who goes on behind it would see nothing for years. Behind the newest is nothing yet."""
     job_id, _ = await api.running()
     newest = (await page(api, job_id))["items"][-1]["id"]
     assert await page(api, job_id, after=newest) == {"items": [], "nextCursor": None}
