@@ -52,7 +52,7 @@ def test_a_quick_run_writes_what_it_measured(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_thousand_clients_are_measured_with_few(tmp_path: Path) -> None:
-    """70-62, 70-64: event streams and long polls. One reader for all streams is the measurement's own check."""
+    """70-62, 70-64: streams and long polls. One reader for all streams is the measurement's own check."""
     only = [word for name in ("http-work", "streams", "long-polls") for word in ("--only", name)]
     ended = measure("--quick", "--runs", "1", "--json", str(tmp_path / "figures.json"), *only)
     assert ended.returncode == 0, ended.stderr
