@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,8 +26,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes `-n auto` means: each starts its own stores, and one store cannot be shared.
 
-    Most tests wait for processes, so that even one core has work for two.
+    Most tests wait for processes, so that even one core has work for two. They hash with one seed: a test's
+    name may hold a set, and all must name it alike.
     """
+    os.environ.setdefault("PYTHONHASHSEED", str(random.randrange(2**32)))
     if store_server.is_named():
         return 0
     return min(max(os.cpu_count() or 1, 2), 8)
