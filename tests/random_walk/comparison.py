@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sluicegate import keys
-from sluicegate.model import STATUSES, Counts
+from sluicegate.model import STATUSES, Counts, Policy
 from sluicegate.store import jobs, pause
 from sluicegate.store.connection import Store
 from sluicegate.store.rendering import fields
@@ -48,13 +49,14 @@ async def numbers_agree(store: Store, model: Model) -> None:
     assert (await pause.read(store)).version == model.version
 
 
-async def nobody_sleeps(store: Store, model: Model) -> None:
-    """While work is ready for a policy, its bell holds a token: whoever waits on it wakes."""
+async def nobody_sleeps(store: Store, model: Model, policies: Collection[Policy]) -> None:
+    """While a policy may claim something, its bell holds a token: whoever waits on it wakes."""
     if model.paused:
         return
-    for policy in await store.command("HKEYS", keys.POLICIES):
-        if await store.command("EXISTS", keys.ready(policy)):
-            assert await store.command("LLEN", keys.bell(policy)) == 1, f"nobody wakes for {policy}"
+    known = await store.command("HKEYS", keys.POLICIES)
+    for policy in policies:
+        if policy.id in known and model.heads(policy):
+            assert await store.command("LLEN", keys.bell(policy.id)) == 1, f"nobody wakes for {policy}"
 
 
 def _learn(job: ModelJob, stored: dict[str, str], lease: str | None, before: int, after: int) -> None:

@@ -54,6 +54,8 @@ class Model:
     memos: dict[str, tuple[str, Attempts]] = field(default_factory=dict)
     paused: bool = False
     version: int = 0
+    types: dict[str, int] = field(default_factory=dict)
+    repositories: dict[str, int] = field(default_factory=dict)
 
     def accept(self, job: ModelJob, *, key: str | None, fingerprint: str, delayed: int | None) -> str:
         """delayed: ms, None for at once. The word of enqueue."""
@@ -94,7 +96,7 @@ class Model:
             return
         self.promote(50)
         for job_id, token in found:
-            heads = self._heads(policy)
+            heads = self.heads(policy)
             job = self.jobs[job_id]
             assert job_id in heads, f"{job_id} is not at the head of a lane that {policy} may read"
             best = min(heads.values())
@@ -105,7 +107,7 @@ class Model:
             job.status, job.owner, job.started = "running", worker, UNKNOWN
             job.lease, job.lease_ms = UNKNOWN, lease_ms
             job.history.append("job.claimed")
-        assert len(found) == limit or not self._heads(policy), "work was left behind"
+        assert len(found) == limit or not self.heads(policy), "work was left behind"
         if found:
             self.memos[worker] = (request, found)
 
@@ -254,14 +256,29 @@ class Model:
         """The lane's class in which a job waits."""
         return next((kind for (lane, kind), ids in self.lanes.items() if job.id in ids), None)
 
-    def _heads(self, policy: Policy) -> dict[str, tuple[int, int]]:
-        """The first of each lane that the policy may read, with (-priority, waiting since)."""
+    def heads(self, policy: Policy) -> dict[str, tuple[int, int]]:
+        """The first of each lane that the policy may read and that no limit holds back, with its order."""
         found = {}
         for (_, kind), ids in self.lanes.items():
             job = self.jobs[ids[0]]
-            if _admits(policy, job.lane):
+            if _admits(policy, job.lane) and self.has_room(job.lane):
                 found[job.id] = (-job.lane.priority, job.created if kind == "+r" else job.since)
         return found
+
+    def has_room(self, lane: Lane) -> bool:
+        """Whether the limits of type, repository and affinity key let one more job of the lane run (Q-18)."""
+        running = [job.lane for job in self.jobs.values() if job.status == "running"]
+        repository = lane.repository
+        each = self.repositories.get("*", 1000)
+        return (
+            sum(other.type == lane.type for other in running) < self.types.get(lane.type, 1000)
+            and (
+                not repository
+                or sum(other.repository == repository for other in running)
+                < self.repositories.get(repository, each)
+            )
+            and (not lane.affinity_key or all(other.affinity_key != lane.affinity_key for other in running))
+        )
 
     def _runs(self, job_id: str, token: int, worker: str) -> bool:
         job = self.jobs.get(job_id)

@@ -17,8 +17,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sluicegate import keys
+from sluicegate.limits import Limits
 from sluicegate.model import TERMINAL, Policy
-from sluicegate.store import claims, invariants, jobs, pause, repair, sweeping
+from sluicegate.store import (
+    claims,
+    invariants,
+    jobs,
+    limit_invariants,
+    limits,
+    pause,
+    repair,
+    sweeping,
+)
 from sluicegate.store.connection import Store
 from sluicegate.store.rendering import fields
 from tests.random_walk import comparison
@@ -32,6 +42,14 @@ POLICIES: Final = [
     Policy(types=("a", "b"), capabilities=("gpu",)),
     Policy(repositories=("host/r",)),
     Policy(types=()),
+]
+Setting = tuple[dict[str, int], dict[str, int]]
+"""Of types and of repositories; an affinity key always means one."""
+SETTINGS: Final[list[Setting]] = [
+    ({}, {}),
+    ({"a": 1}, {}),
+    ({}, {"*": 1}),
+    ({"a": 2, "b": 1}, {"host/r": 2, "*": 1}),
 ]
 ENDED: Final = sorted(TERMINAL)
 MOST_RELEASES: Final = 1
@@ -53,7 +71,8 @@ bodies = st.fixed_dictionaries(
     {
         "type": st.sampled_from("ab"),
         "priority": st.sampled_from([0, 0, 0, 0, 5, -3]),
-        "repository": st.sampled_from([None, None, None, "host/r"]),
+        "repository": st.sampled_from([None, None, "host/r", "host/s"]),
+        "affinity_key": st.sampled_from([None, None, None, "k", "l"]),
         "capabilities": st.sampled_from([(), (), (), ("gpu",)]),
         "max_attempts": st.sampled_from([1, 2, 3]),
         "max_run_ms": st.sampled_from([None, None, None, SHORT_MS]),
@@ -78,9 +97,10 @@ class Walk(RuleBasedStateMachine):
         self.requests = itertools.count(1)
         self.before = 0
 
-    @initialize(new=st.lists(newcomers, min_size=2, max_size=6))
-    def begin(self, new: list[Newcomer]) -> None:
+    @initialize(new=st.lists(newcomers, min_size=2, max_size=6), setting=st.sampled_from(SETTINGS))
+    def begin(self, new: list[Newcomer], setting: Setting) -> None:
         self.runner.run(self._begin())
+        self.change_limits(setting)
         self._enqueue(new)
 
     async def _begin(self) -> None:
@@ -303,6 +323,19 @@ class Walk(RuleBasedStateMachine):
             before_ms=self.model.clock + HOUR_MS,
         )
 
+    @rule(setting=st.sampled_from(SETTINGS))
+    def change_limits(self, setting: Setting) -> None:
+        """In each state: those that wait and those that run are under the new limits at once (Q-18)."""
+        self.model.types, self.model.repositories = setting
+        numbers = {f"type={name}": most for name, most in setting[0].items()}
+        numbers |= {f"repo={name}": most for name, most in setting[1].items()}
+
+        async def step() -> None:
+            await self.store.run("set_limits", text=Limits(numbers).text, by="walk")
+            await limits.apply(self.store)
+
+        self._step(step)
+
     @rule()
     def forget_policies(self) -> None:
         async def step() -> None:
@@ -343,7 +376,8 @@ class Walk(RuleBasedStateMachine):
         self.model.clock = await now_ms(self.store)
         await comparison.numbers_agree(self.store, self.model)
         assert await invariants.check(self.store) == []
-        await comparison.nobody_sleeps(self.store, self.model)
+        assert await limit_invariants.check(self.store) == []
+        await comparison.nobody_sleeps(self.store, self.model, set(POLICIES))
 
     async def _accepted(self, submissions: list[jobs.Submission]) -> list[str]:
         replies = await self.store.run(
