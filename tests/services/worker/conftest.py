@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import pytest
+import uuid_utils
 
 from services.queue_api.app import build
 from sluicegate.errors import StoreUnavailable
 from sluicegate.http import serving
+from sluicegate.model import Policy
 from sluicegate.settings import QueueApiSettings, Settings, WorkerSettings
 from sluicegate.store import Store
 from sluicegate.store.control_feed import Control
 from sluicegate.worker import Worker
-from sluicegate.worker.transports import Transport
+from sluicegate.worker.transports import Claimed, Found, Transport
 from sluicegate.worker.transports.http import HttpTransport
 from sluicegate.worker.transports.redis import RedisTransport
+from tests.support.job_builder import JobBuilder
 
 Hearing = Literal["hearing", "deaf", "unwatchable"]
+ME: Final = "worker-1"
+WORK: Final = Policy(types=("work",))
 GONE = "redis://127.0.0.1:1/0"
 """A store that a remote worker could not reach if it tried."""
 
@@ -37,11 +42,12 @@ class Way:
     def name(self) -> str:
         return "redis" if self.url is None else "http"
 
-    def settings(self, **changes: Any) -> WorkerSettings:
-        """A worker's settings on this way; a remote one's name no store."""
-        rules = msgspec.structs.asdict(self._settings)
+    def settings(self, worker_id: str = ME, **changes: Any) -> WorkerSettings:
+        """A worker's settings on this way; a remote one knows no store and no shared folder."""
+        rules = msgspec.structs.asdict(self._settings) | {"worker_id": worker_id}
+        rules["worker_dir"] = self._settings.data_dir / worker_id
         if self.url is not None:
-            rules |= {"url": self.url, "redis_url": GONE}
+            rules |= {"url": self.url, "redis_url": GONE, "data_dir": rules["worker_dir"]}
         return WorkerSettings(**{**rules, **changes})
 
     def transport(self, settings: WorkerSettings, hearing: Hearing = "hearing") -> Transport:
@@ -74,3 +80,29 @@ async def way(request: pytest.FixtureRequest, store: Store, settings: Settings) 
             host, port = await stack.enter_async_context(serving(build(served, store), "127.0.0.1", 0))
             url = f"http://{host}:{port}"
         yield Way(settings, url)
+
+
+@pytest.fixture
+async def transport(way: Way) -> AsyncIterator[Transport]:
+    opened = way.transport(way.settings(worker_id=ME))
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def make(store: Store) -> JobBuilder:
+    return JobBuilder(store)
+
+
+async def claimed(
+    transport: Transport, *, wait: float = 0.0, limit: int = 1, request: str = "r-1", policy: Policy = WORK
+) -> Found:
+    return await transport.claim(policy, lease_ms=30_000, limit=limit, request_id=request, wait_seconds=wait)
+
+
+async def held(transport: Transport, make: JobBuilder, **described: Any) -> Claimed:
+    """An attempt that this worker holds."""
+    await make.waiting(**described)
+    (attempt,) = (await claimed(transport, request=str(uuid_utils.uuid7()))).attempts
+    return attempt

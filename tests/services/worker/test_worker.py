@@ -183,7 +183,7 @@ async def test_a_worker_that_cannot_start_says_why_and_leaves_nothing(store: Sto
     with pytest.raises(StoreUnavailable, match="just now"):
         await made(way, "unwatchable").run(handle_signals=False)
     assert not [each for each in threading.enumerate() if each.name == "heartbeats"]
-    assert list((way.settings().data_dir / "workspaces").glob("worker-*")) == []
+    assert list(way.settings().workspaces.glob("worker-*")) == []
 
 
 async def test_types_without_a_handler_are_refused_before_anything_is_opened(way: Way) -> None:

@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal, Self
 
+from msgspec import structs
+
 from sluicegate import artifacts
 from sluicegate.errors import RequestError
 from sluicegate.model import Policy
+from sluicegate.repositories import canonical
 from sluicegate.settings import WorkerSettings
 from sluicegate.store import claims, endings, events, shelves, workers
 from sluicegate.store.bells import Bells
@@ -51,6 +54,7 @@ class RedisTransport:
         self, policy: Policy, *, lease_ms: int, limit: int, request_id: str, wait_seconds: float
     ) -> Found:
         self._woken = False
+        policy = self._comparable(policy)
         deadline = time.monotonic() + wait_seconds
         while True:
             began = time.monotonic()
@@ -71,6 +75,16 @@ class RedisTransport:
     def wake(self) -> None:
         self._woken = True
         self._bells.wake_all()
+
+    def _comparable(self, policy: Policy) -> Policy:
+        """Repositories in the one form in which they are compared (70-17)."""
+        if not policy.repositories:
+            return policy
+        named = [
+            canonical(each, self._settings, path="SLUICEGATE_WORKER_REPOSITORIES")
+            for each in policy.repositories
+        ]
+        return structs.replace(policy, repositories=tuple(named))
 
     async def renew(self, leases: Sequence[claims.Lease]) -> claims.Renewal:
         return await claims.renew(self._store, self.worker_id, leases)
