@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.queue_api.handlers import (
+    artifacts,
     claims,
     dead_letters,
     endings,
@@ -31,13 +32,14 @@ from sluicegate.operations.answers import (
     Listed,
     ManyAnswer,
 )
+from sluicegate.operations.artifacts import UploadCall
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
 from sluicegate.operations.kept_work import Fact, FactCall, StepCall
 from sluicegate.operations.presence import Credential, DepartCall, Departed, PresenceCall, WorkerQuery
 from sluicegate.operations.tool_schema import ToolAnswer, ToolsAnswer
 from sluicegate.operations.tools import ToolCall
 from sluicegate.store.dead_letters import DeadLetter
-from sluicegate.store.shelves import StepCheckpoint
+from sluicegate.store.shelves import Artifact, StepCheckpoint
 from sluicegate.store.workers import Presence
 
 JOBS: Final = "/api/queue/jobs"
@@ -70,12 +72,12 @@ ROUTES: Final = (
     ),
     Endpoint(
         method="POST", path=JOBS + "/heartbeat", handler=claims.heartbeat_many, may="worker", tag="workers",
-        summary="Extend the leases of many jobs", body=calls.HeartbeatManyCall,
+        unlimited=True, summary="Extend the leases of many jobs", body=calls.HeartbeatManyCall,
         replies={200: HeartbeatsAnswer},
     ),
     Endpoint(
         method="POST", path=JOBS + "/finish", handler=endings.finish, may="worker", tag="workers",
-        summary="End up to 100 attempts, each in its own way", body=calls.FinishCall,
+        unlimited=True, summary="End up to 100 attempts, each in its own way", body=calls.FinishCall,
         replies={207: Items[JobItem]},
     ),
     Endpoint(
@@ -88,24 +90,25 @@ ROUTES: Final = (
     ),
     Endpoint(
         method="GET", path=JOB, handler=jobs.get, may="viewer", also=("producer", "worker"), tag="jobs",
-        summary="One job", replies={200: Job}, errors=("job_not_found", "job_not_authorized"),
+        summary="One job", query=calls.NoFields, replies={200: Job},
+        errors=("job_not_found", "job_not_authorized"),
     ),
     Endpoint(
         method="POST", path=JOB + "/heartbeat", handler=claims.heartbeat, may="worker", tag="workers",
-        summary="Extend the lease of a job", body=calls.HeartbeatCall, replies={200: HeartbeatAnswer},
+        unlimited=True, summary="Extend the lease of a job", body=calls.HeartbeatCall, replies={200: HeartbeatAnswer},
         errors=HELD,
     ),
     Endpoint(
         method="POST", path=JOB + "/complete", handler=endings.complete, may="worker", tag="workers",
-        summary="The attempt succeeded", body=calls.CompleteCall, replies={200: Job}, errors=HELD,
+        unlimited=True, summary="The attempt succeeded", body=calls.CompleteCall, replies={200: Job}, errors=HELD,
     ),
     Endpoint(
         method="POST", path=JOB + "/fail", handler=endings.fail, may="worker", tag="workers",
-        summary="The attempt failed", body=calls.FailCall, replies={200: Job}, errors=HELD,
+        unlimited=True, summary="The attempt failed", body=calls.FailCall, replies={200: Job}, errors=HELD,
     ),
     Endpoint(
         method="POST", path=JOB + "/release", handler=endings.release, may="worker", tag="workers",
-        summary="Hand the job back, no attempt used", body=calls.ReleaseCall, replies={200: Job}, errors=HELD,
+        unlimited=True, summary="Hand the job back, no attempt used", body=calls.ReleaseCall, replies={200: Job}, errors=HELD,
     ),
     Endpoint(
         method="POST", path=JOB + "/cancel", handler=jobs.cancel, may="operator", also=("producer",),
@@ -121,7 +124,7 @@ ROUTES: Final = (
     ),
     Endpoint(
         method="POST", path=JOB + "/cancel/ack", handler=endings.acknowledge_cancel, may="worker",
-        tag="workers", summary="The job has ended, as was asked", body=calls.CancelAckCall,
+        unlimited=True, tag="workers", summary="The job has ended, as was asked", body=calls.CancelAckCall,
         replies={200: Job}, errors=(*HELD, "job_state_conflict"),
     ),
     Endpoint(
@@ -144,6 +147,24 @@ ROUTES: Final = (
         also=("producer", "worker"), tag="events", summary="The history as it grows (Server-Sent Events)",
         query=calls.StreamQuery, replies={200: None}, media="text/event-stream",
         errors=("job_not_found", "job_not_authorized"),
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/artifacts/upload", handler=artifacts.upload, may="worker",
+        tag="artifacts", summary="Store a file of the job; the same name again replaces",
+        upload=UploadCall, replies={201: Artifact}, errors=(*HELD, "artifact_too_large", "storage_full"),
+    ),
+    Endpoint(
+        method="GET", path=JOB + "/artifacts", handler=artifacts.listing, may="viewer",
+        also=("producer", "worker"), tag="artifacts", summary="The job's files, by name",
+        query=calls.PageQuery, replies={200: Listed[Artifact]},
+        errors=("job_not_found", "job_not_authorized"),
+    ),
+    Endpoint(
+        method="GET", path=JOB + "/artifacts/{artifactId}/download", handler=artifacts.download,
+        may="viewer", also=("producer", "worker"), tag="artifacts",
+        summary="The content of a file, always as an attachment; parts of it by Range",
+        replies={200: None, 206: None, 304: None}, media="application/octet-stream",
+        errors=("job_not_found", "job_not_authorized", "artifact_not_found", "range_not_satisfiable"),
     ),
     Endpoint(
         method="GET", path=DEAD, handler=dead_letters.listing, may="viewer", tag="dead letters",

@@ -141,6 +141,10 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=32, pattern=r"^[!-~]+$")] | None,
         says("a secret that is an admin's credential, to create the first tokens with; then unset it"),
     ] = None
+    rate_limit: Annotated[
+        Annotated[float, Meta(ge=0)], says("requests per second of one caller and process; 0 is no limit")
+    ] = 0.0
+    rate_limit_burst: Annotated[Count, says("requests that a caller may make at once")] = 50
     session_key: Annotated[
         Annotated[str, Meta(min_length=32)] | None,
         says("signs the dashboard's sessions; without it they end when control restarts"),

@@ -82,6 +82,11 @@ class Identity(Struct, frozen=True, kw_only=True):
     session: Session | None = None
     token_id: str | None = None
 
+    @property
+    def caller(self) -> str:
+        """One name for everything that this caller does, whatever role it is in."""
+        return f"worker:{self.grant.worker_id}" if self.grant is not None else f"user:{self.user_id}"
+
     def worker(self, claimed: str) -> str:
         """The worker id to act under: the claimed one. Forbidden when the credential names another."""
         if self.grant is not None and self.grant.worker_id != claimed:

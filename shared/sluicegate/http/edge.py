@@ -17,7 +17,8 @@ from aiohttp import web
 from sluicegate import errors
 from sluicegate.auth.identity import Access, Identity, Role
 from sluicegate.errors import SluicegateError
-from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, METRICS, SETTINGS
+from sluicegate.http.endpoints import Endpoint
+from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, METRICS, RATE_LIMITS, SETTINGS
 from sluicegate.http.long_requests import LONG
 from sluicegate.http.origin import READING, require_own_origin
 from sluicegate.http.replies import problem
@@ -59,9 +60,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method not in READING:
             require_own_origin(request, request.app[SETTINGS])
         if endpoint is not None and endpoint.may != "open":
-            request[IDENTITY] = await admitted(request, endpoint.may, endpoint.also)
-            if endpoint.form is None:
-                _require_csrf_token(request)
+            await _let_in(request, endpoint)
         return await handler(request)
     except SluicegateError as error:
         if error.status in (401, 403):
@@ -85,6 +84,25 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         log.error("request_failed", error=error, method=request.method, route=route(request))
         failure = SluicegateError("something went wrong here; the log of the service says what")
         return request.get(OPENED) or problem(failure)
+
+
+async def let_in(
+    request: web.Request, may: Access, also: Sequence[Role] = (), *, has_form: bool = False
+) -> None:
+    """Make the caller the request's `identity`. Raises as `admitted`, and Forbidden (csrf_failed)."""
+    request[IDENTITY] = await admitted(request, may, also)
+    if not has_form:
+        _require_csrf_token(request)
+
+
+async def _let_in(request: web.Request, endpoint: Endpoint) -> None:
+    """Note who calls. Raises Unauthenticated, Forbidden, Busy."""
+    who = await admitted(request, endpoint.may, endpoint.also)
+    request[IDENTITY] = who
+    if not endpoint.unlimited:
+        request.app[RATE_LIMITS].take(who.caller)
+    if endpoint.form is None:
+        _require_csrf_token(request)
 
 
 def _require_csrf_token(request: web.Request) -> None:

@@ -28,7 +28,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     body, query: what the handler decodes with `http.body` and `http.query`. optional_body: it may be absent.
     upload: the fields beside the `file` of a multipart form, read with `http.forms.UploadForm`.
     replies: status -> the type of its JSON; None where the reply is not JSON. media: what it is then.
-    login: where a person is sent who has not said who they are; the address then goes on to this one.
+    login: where a person is sent who has not said who they are; the login then leads to this address.
+    unlimited: no rate limit refuses it.
     errors: the codes that this endpoint's own work can answer with; those of every endpoint are not repeated.
     """
 
@@ -47,6 +48,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     replies: Mapping[int, Any] = NOTHING
     media: str = "application/json"
     login: str | None = None
+    unlimited: bool = False
     errors: tuple[str, ...] = ()
 
     @property

@@ -10,6 +10,7 @@ from sluicegate.auth.identities import Identities
 from sluicegate.auth.identity import Identity
 from sluicegate.http.endpoints import Endpoints
 from sluicegate.http.long_requests import LongRequests
+from sluicegate.http.rate_limits import RateLimits
 from sluicegate.metrics import ServerMetrics
 from sluicegate.settings import ServerSettings
 from sluicegate.store import Store
@@ -20,4 +21,5 @@ METRICS: Final[web.AppKey[ServerMetrics]] = web.AppKey("metrics", ServerMetrics)
 LONG_REQUESTS: Final[web.AppKey[LongRequests]] = web.AppKey("long_requests", LongRequests)
 IDENTITIES: Final[web.AppKey[Identities]] = web.AppKey("identities", Identities)
 ENDPOINTS: Final[web.AppKey[Endpoints]] = web.AppKey("endpoints", Endpoints)
+RATE_LIMITS: Final[web.AppKey[RateLimits]] = web.AppKey("rate_limits", RateLimits)
 IDENTITY: Final[web.RequestKey[Identity]] = web.RequestKey("identity", Identity)

@@ -25,5 +25,5 @@ def problem(error: SluicegateError, headers: Mapping[str, str] | None = None) ->
     """429 and 503 say when to come back."""
     sent = {"Content-Type": "application/problem+json", "Cache-Control": "no-store", **(headers or {})}
     if error.status in (429, 503):
-        sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        sent["Retry-After"] = str(error.extra.get("retryAfterSeconds", RETRY_AFTER_SECONDS))
     return web.Response(body=_encode(error.problem()), status=error.status, headers=sent)

@@ -19,9 +19,10 @@ from sluicegate.auth.identities import Identities
 from sluicegate.errors import ConfigurationError
 from sluicegate.http.edge import edge
 from sluicegate.http.endpoints import Endpoint, Endpoints
-from sluicegate.http.keys import ENDPOINTS, IDENTITIES, LONG_REQUESTS, METRICS, SETTINGS, STORE
+from sluicegate.http.keys import ENDPOINTS, IDENTITIES, LONG_REQUESTS, METRICS, RATE_LIMITS, SETTINGS, STORE
 from sluicegate.http.long_requests import LongRequests
 from sluicegate.http.origin import is_loopback
+from sluicegate.http.rate_limits import RateLimits
 from sluicegate.http.replies import reply
 from sluicegate.log import log
 from sluicegate.metrics import CONTENT_TYPE, ServerMetrics
@@ -48,6 +49,7 @@ def application(
     app[IDENTITIES] = Identities(settings, store)
     app[ENDPOINTS] = Endpoints((*endpoints, *HEALTH))
     app[LONG_REQUESTS] = LongRequests()
+    app[RATE_LIMITS] = RateLimits(settings.rate_limit, settings.rate_limit_burst)
     app.add_routes([route for endpoint in app[ENDPOINTS].table for route in endpoint.routes()])
     app.on_shutdown.append(_end_waiting)
     app.on_cleanup.append(_close_waiting)

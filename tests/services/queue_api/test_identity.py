@@ -409,3 +409,19 @@ async def _claimed_again(api: Api, job_id: str, worker: str) -> str:
 
 async def _later(store: Store, moment_ms: int) -> bool:
     return await store.now_ms() > moment_ms
+
+
+async def test_a_caller_that_asks_too_often_is_told_when_to_come_back(
+    api_settings: QueueApiSettings, store: Store
+) -> None:
+    """70-19: off by default; heartbeats and ends are never refused."""
+    settings = msgspec.structs.replace(api_settings, rate_limit=0.01, rate_limit_burst=2)
+    app = build(settings, store)
+    async with serving(app, "127.0.0.1", 0) as (host, port), aiohttp.ClientSession() as session:
+        api = Api(f"http://{host}:{port}", session, app)
+        job_id, held = await api.running()
+        refused = await api.get("/jobs")
+        assert (refused.status, refused.code) == (429, "rate_limited")
+        assert int(refused.headers["Retry-After"]) > 1
+        assert (await api.post(f"/jobs/{job_id}/heartbeat", {**held, "leaseSeconds": 5})).status == 200
+        assert (await api.post(f"/jobs/{job_id}/complete", held)).status == 200
