@@ -95,12 +95,14 @@ ROUTES: Final = (
     ),
     Endpoint(
         method="POST", path=JOB + "/heartbeat", handler=claims.heartbeat, may="worker", tag="workers",
-        unlimited=True, summary="Extend the lease of a job", body=calls.HeartbeatCall, replies={200: HeartbeatAnswer},
+        unlimited=True, summary="Extend the lease of a job", body=calls.HeartbeatCall,
+        replies={200: HeartbeatAnswer},
         errors=HELD,
     ),
     Endpoint(
         method="POST", path=JOB + "/complete", handler=endings.complete, may="worker", tag="workers",
-        unlimited=True, summary="The attempt succeeded", body=calls.CompleteCall, replies={200: Job}, errors=HELD,
+        unlimited=True, summary="The attempt succeeded", body=calls.CompleteCall,
+        replies={200: Job}, errors=HELD,
     ),
     Endpoint(
         method="POST", path=JOB + "/fail", handler=endings.fail, may="worker", tag="workers",
@@ -108,7 +110,8 @@ ROUTES: Final = (
     ),
     Endpoint(
         method="POST", path=JOB + "/release", handler=endings.release, may="worker", tag="workers",
-        unlimited=True, summary="Hand the job back, no attempt used", body=calls.ReleaseCall, replies={200: Job}, errors=HELD,
+        unlimited=True, summary="Hand the job back, no attempt used", body=calls.ReleaseCall,
+        replies={200: Job}, errors=HELD,
     ),
     Endpoint(
         method="POST", path=JOB + "/cancel", handler=jobs.cancel, may="operator", also=("producer",),
