@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -22,6 +23,7 @@ from sluicegate.store.connection import Store
 from tests.support import store_server
 from tests.support.contents import contents
 from tests.support.job_builder import JobBuilder
+from tests.support.wait import until
 
 
 @pytest.fixture
@@ -87,6 +89,50 @@ async def test_what_runs_can_always_end(full: Store, builder: JobBuilder) -> Non
     counts = await jobs.counts(full)
     assert (counts.succeeded, counts.failed, counts.cancelled, counts.running) == (1, 1, 2, 0)
     assert (counts.queued, counts.delayed) in ((1, 1), (2, 0))
+
+
+async def test_new_work_is_refused_before_memory_is_short(full: Store, builder: JobBuilder) -> None:
+    """Q-17: past 80 % of `maxmemory`; what is known is answered, workers go on, and the error says why."""
+    known, waiting = builder.submission(), await builder.waiting()
+    await builder.enqueued(known)
+    used = int((await full.command("INFO", "memory")).split("used_memory:")[1].split()[0])
+    await full.command("CONFIG", "SET", "maxmemory", int(used / 0.9))
+    before = await contents(full)
+    opened = Store(full.settings, full._connect)
+    try:
+        new, again = await jobs.enqueue(opened, [builder.submission(), known])
+        assert isinstance(new, Busy) and new.code == "queue_full"
+        assert "SLUICEGATE_MAX_MEMORY_SHARE" in new.detail and "80%" in new.detail
+        assert isinstance(again, jobs.Enqueued) and again.replayed
+        assert await contents(full) == before
+        (job,) = await builder.claim()
+        assert job.id == waiting.job_id
+        await full.command("CONFIG", "SET", "maxmemory", int(used / 0.7))
+        await until(lambda: _accepted(opened, builder), "the next look finds room")
+    finally:
+        await opened.close()
+
+
+async def _accepted(store: Store, builder: JobBuilder) -> bool:
+    return isinstance((await jobs.enqueue(store, [builder.submission()]))[0], jobs.Enqueued)
+
+
+async def test_a_burst_looks_at_memory_once(store: Store, builder: JobBuilder) -> None:
+    """Q-17: an INFO for each enqueue would cost more than the enqueue."""
+
+    async def looks() -> int:
+        found = [line for line in (await store.command("INFO", "commandstats")).splitlines() if ":" in line]
+        calls = [line for line in found if line.startswith("cmdstat_info:")]
+        return int(calls[0].split("calls=")[1].split(",")[0]) if calls else 0
+
+    before = await looks()
+    opened = Store(store.settings, store._connect)
+    try:
+        await asyncio.gather(*(jobs.enqueue(opened, [builder.submission()]) for _ in range(50)))
+    finally:
+        await opened.close()
+    # One of the burst, one for each second that it took, and this question's own.
+    assert await looks() - before <= 4
 
 
 async def test_a_refusal_poisons_no_connection(full: Store, builder: JobBuilder) -> None:

@@ -28,6 +28,7 @@ from sluicegate.errors import (
 from sluicegate.settings import Settings
 from sluicegate.store import preflight
 from sluicegate.store.connections import Connect, Connections, connector, disconnect, shown_url
+from sluicegate.store.memory import Memory
 from sluicegate.store.scripts import Script, script
 
 MAX_ITEMS: Final = 100
@@ -47,6 +48,7 @@ class Store:
         self._connect = connect
         self._plain_scripts = plain_scripts
         self._connections = Connections(connect, settings.redis_max_connections)
+        self.memory = Memory(self.command, settings.max_memory_share)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -253,7 +255,7 @@ async def _pipeline(connection: AbstractConnection, commands: Sequence[tuple[Any
 def _server_error(error: redis_errors.ResponseError) -> Exception:
     text = str(error)
     if isinstance(error, redis_errors.OutOfMemoryError) or text.startswith("OOM"):
-        return Busy("the store is at its memory limit; nothing was accepted", code="queue_full")
+        return Busy("the store is at its `maxmemory`; nothing was accepted", code="queue_full")
     if isinstance(
         error, redis_errors.BusyLoadingError | redis_errors.ReadOnlyError | redis_errors.AuthenticationError
     ):

@@ -8,7 +8,7 @@ import binascii
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -53,6 +53,14 @@ class Record(NamedTuple):
     spec: JobSpec
 
 
+class _Reply(NamedTuple):
+    """words: one per job. refusals: what some of them stand for."""
+
+    words: list[str]
+    now_ms: int
+    refusals: dict[str, Busy]
+
+
 class JobFilter(Struct, frozen=True, kw_only=True):
     """What a listing shows. repository in canonical form; times in ms."""
 
@@ -89,11 +97,11 @@ async def enqueue(store: Store, submissions: Iterable[Submission]) -> list[Enque
     In order, not atomic over the list. Errors: Busy (queue_full), Conflict (idempotency_conflict).
     """
     outcomes: list[Enqueued | RequestError] = []
-    flight: asyncio.Task[list[Any]] | None = None
+    flight: asyncio.Task[_Reply] | None = None
     flown: list[Submission] = []
     try:
         for part, last in _parts(submissions):
-            reply = await flight if flight else []
+            reply = await flight if flight else None
             if last:
                 # No task for the one call of a single job: it would cost a tenth of its time.
                 outcomes += _enqueued_all(reply, flown)
@@ -190,22 +198,36 @@ def _parts(submissions: Iterable[Submission]) -> Iterator[tuple[list[Submission]
         yield part, True
 
 
-async def _send(store: Store, part: Sequence[Submission]) -> list[Any]:
+async def _send(store: Store, part: Sequence[Submission]) -> _Reply:
+    """What is known already is answered also while memory is short: only what is new is refused."""
     settings = store.settings
-    return await store.run(
+    no_memory = await store.memory.refusal()
+    words, now = await store.run(
         "enqueue",
         [_item(submission) for submission in part],
-        max_queued=settings.max_queued,
+        max_queued=0 if no_memory else settings.max_queued,
         max_lanes=settings.max_lanes,
         idempotency_ms=int(settings.idempotency_seconds * 1000),
     )
+    refusals = {
+        "QUEUE_FULL": no_memory
+        or _full(f"{settings.max_queued:,} jobs wait or are delayed", "SLUICEGATE_MAX_QUEUED"),
+        "LANES_FULL": _full(f"{settings.max_lanes:,} lanes have entries", "SLUICEGATE_MAX_LANES"),
+    }
+    return _Reply(words, int(now), refusals)
 
 
-def _enqueued_all(reply: Sequence[Any], part: Sequence[Submission]) -> list[Enqueued | RequestError]:
-    if not reply:
+def _full(what: str, setting: str) -> Busy:
+    return Busy(f"{what}, and no more may ({setting})", code="queue_full")
+
+
+def _enqueued_all(reply: _Reply | None, part: Sequence[Submission]) -> list[Enqueued | RequestError]:
+    if reply is None:
         return []
-    words, now = reply
-    return [_enqueued(word, submission, int(now)) for word, submission in zip(words, part, strict=True)]
+    return [
+        reply.refusals.get(word) or _enqueued(word, submission, reply.now_ms)
+        for word, submission in zip(reply.words, part, strict=True)
+    ]
 
 
 def _item(submission: Submission) -> tuple[object, ...]:
@@ -234,9 +256,7 @@ def _enqueued(word: str, submission: Submission, now: int) -> Enqueued | Request
             return Conflict(
                 f"this {what} names another job, {job_id}", code="idempotency_conflict", jobId=job_id
             )
-        case "LANES_FULL":
-            return Busy("too many lanes have entries (SLUICEGATE_MAX_LANES)", code="queue_full")
-    return Busy("too many jobs wait (SLUICEGATE_MAX_QUEUED)", code="queue_full")
+    raise ValueError(f"not a reply of enqueue: {word}")
 
 
 def _new(submission: Submission, now: int) -> Job:
