@@ -8,8 +8,9 @@ from aiohttp import web
 
 from services.queue_api.alarms import Alarms
 from services.queue_api.controls import Controls
-from services.queue_api.keys import ALARMS, BELLS, CONTROLS, LIVE_EVENTS, SUBMISSIONS
+from services.queue_api.keys import ALARMS, BELLS, CONTROLS, FILES, LIVE_EVENTS, SUBMISSIONS
 from services.queue_api.routes import ROUTES
+from sluicegate.artifacts import open_store
 from sluicegate.gathering import Gathering
 from sluicegate.http import application
 from sluicegate.http.sse import event_frame
@@ -27,6 +28,7 @@ def build(settings: QueueApiSettings, store: Store) -> web.Application:
     app[BELLS] = Bells(store)
     app[ALARMS] = Alarms(app[BELLS])
     app[CONTROLS] = Controls(store)
+    app[FILES] = open_store(settings)
     app[LIVE_EVENTS] = LiveEvents(store, Notices(store), event_frame)
     app[SUBMISSIONS] = Gathering(partial(submit, store))
     app.on_cleanup.append(_close_readers)

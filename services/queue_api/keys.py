@@ -8,6 +8,7 @@ from aiohttp import web
 
 from services.queue_api.alarms import Alarms
 from services.queue_api.controls import Controls
+from sluicegate.artifacts import ArtifactStore
 from sluicegate.errors import RequestError
 from sluicegate.gathering import Gathering
 from sluicegate.operations.jobs import Accepted
@@ -18,6 +19,7 @@ from sluicegate.store.live_events import LiveEvents
 BELLS: Final = web.AppKey("bells", Bells)
 ALARMS: Final = web.AppKey("alarms", Alarms)
 CONTROLS: Final = web.AppKey("controls", Controls)
+FILES: Final[web.AppKey[ArtifactStore]] = web.AppKey("files")
 LIVE_EVENTS: Final = web.AppKey("live_events", LiveEvents)
 Submissions = Gathering[Submission, Accepted | RequestError]
 SUBMISSIONS: Final[web.AppKey[Submissions]] = web.AppKey("submissions", Gathering)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sluicegate.artifacts import open_store
-from sluicegate.http import SETTINGS, STORE, body, identity, query, reply
+from services.queue_api.keys import FILES
+from sluicegate.http import STORE, body, identity, query, reply
 from sluicegate.operations import dead_jobs, many
 from sluicegate.operations.calls import DeadLettersQuery, ManyCall
 
@@ -21,5 +21,5 @@ async def redrive(request: web.Request) -> web.Response:
 
 async def purge(request: web.Request) -> web.Response:
     call = await body(request, ManyCall)
-    files = open_store(request.app[SETTINGS])
-    return reply(await many.purge_dead(request.app[STORE], files, call, actor=identity(request).user_id))
+    actor = identity(request).user_id
+    return reply(await many.purge_dead(request.app[STORE], request.app[FILES], call, actor=actor))
