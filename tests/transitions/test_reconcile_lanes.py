@@ -32,7 +32,7 @@ async def test_a_wrong_count(store: Store, builder: JobBuilder, count: str) -> N
     job_ids = await waiting(builder, 2)
     before = await contents(store)
     await store.command("HSET", keys.LANES, LANE, count)
-    assert await repair.reconcile(store) == [f"lane {LANE}: 2 waiting, counted {count}"]
+    assert await repair.reconcile(store) == [f"in lane {LANE} 2 wait, and {count} are counted"]
     assert await contents(store) == before
     assert [job.id for job in await builder.claim(limit=5)] == job_ids
 
@@ -41,7 +41,7 @@ async def test_a_missing_count(store: Store, builder: JobBuilder) -> None:
     await waiting(builder, 1)
     before = await contents(store)
     await store.command("HDEL", keys.LANES, LANE)
-    assert await repair.reconcile(store) == [f"lane {LANE}: 1 waiting, counted none"]
+    assert await repair.reconcile(store) == [f"lane {LANE} is not listed: enqueueing into it would fail"]
     assert await contents(store) == before
 
 
@@ -53,7 +53,7 @@ async def test_a_lane_with_work_that_was_not_ready(store: Store, builder: JobBui
     await store.command("ZREM", keys.READY, LANE)
     await store.command("ZREM", keys.ready(builder.everything.id), LANE)
     await store.command("DEL", bell)
-    assert await repair.reconcile(store) == [f"lane {LANE}: a lane with work that was not ready"]
+    assert await repair.reconcile(store) == [f"jobs wait in lane {LANE}, and no worker sees it"]
     assert await contents(store) == before
     assert await store.command("LLEN", bell) == 1
     assert [job.id for job in await builder.claim()] == job_ids
@@ -73,7 +73,7 @@ async def test_a_ready_lane_without_work(store: Store, builder: JobBuilder) -> N
     before = await contents(store)
     await store.command("ZADD", keys.READY, 1, LANE)
     await store.command("ZADD", keys.ready(builder.work.id), 1, LANE)
-    assert await repair.reconcile(store) == [f"lane {LANE}: a ready lane without work"]
+    assert await repair.reconcile(store) == [f"nothing waits in lane {LANE}, and workers look there"]
     assert await contents(store) == before
 
 
@@ -83,7 +83,10 @@ async def test_a_ghost_lane(store: Store, builder: JobBuilder) -> None:
     await store.command("HSET", keys.LANES, LANE, 3)
     await store.command("ZADD", keys.READY, 1, LANE)
     await store.command("ZADD", keys.ready(builder.everything.id), 1, LANE)
-    assert await repair.reconcile(store) == [f"lane {LANE}: a lane without a stream"]
+    assert await repair.reconcile(store) == [
+        f"lane {LANE} is listed, and is not there",
+        f"nothing waits in lane {LANE}, and workers look there",
+    ]
     assert await contents(store) == before
 
 
@@ -91,7 +94,7 @@ async def test_a_ghost_among_the_ready_lanes(store: Store, builder: JobBuilder) 
     assert await builder.claim() == []
     before = await contents(store)
     await store.command("ZADD", keys.READY, 1, LANE)
-    assert await repair.reconcile(store) == [f"lane {LANE}: a ready lane without a stream"]
+    assert await repair.reconcile(store) == [f"nothing waits in lane {LANE}, and workers look there"]
     assert await contents(store) == before
 
 
@@ -99,7 +102,7 @@ async def test_running_jobs_are_not_counted_as_waiting(store: Store, builder: Jo
     running = await builder.running()
     await waiting(builder, 1)
     await store.command("HSET", keys.LANES, LANE, 2)
-    assert await repair.reconcile(store) == [f"lane {LANE}: 1 waiting, counted 2"]
+    assert await repair.reconcile(store) == [f"in lane {LANE} 1 wait, and 2 are counted"]
     assert await store.command("ZSCORE", keys.LEASES, running.job_id)
 
 

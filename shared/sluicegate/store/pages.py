@@ -24,11 +24,12 @@ async def at_once(store: Store, commands: Sequence[tuple[Any, ...]]) -> list[Any
     return list(replies[-1])
 
 
-async def key_pages(store: Store, pattern: str) -> AsyncIterator[list[str]]:
-    """Names of keys. pattern: as SCAN takes it."""
+async def key_pages(store: Store, pattern: str, type: str | None = None) -> AsyncIterator[list[str]]:
+    """Names of keys, of one type if given. pattern: as SCAN takes it."""
+    of_type = ("TYPE", type) if type else ()
     cursor = "0"
     while True:
-        cursor, names = await store.command("SCAN", cursor, "MATCH", pattern, "COUNT", PAGE)
+        cursor, names = await store.command("SCAN", cursor, "MATCH", pattern, "COUNT", PAGE, *of_type)
         if names:
             yield names
         if cursor == "0":

@@ -118,8 +118,8 @@ async def test_differences_are_repaired_and_each_is_logged(
     await store.command("ZREM", keys.READY, "0|work|||+w")
     await store.command("ZREM", keys.ready(builder.everything.id), "0|work|||+w")
     loop = Reconciliation(store, HOUR)
-    assert await loop.run_once() == {"repaired": 2}
-    assert caplog.text.count("sweeper.reconciled") == 2
+    assert await loop.run_once() == {"repaired": 3}
+    assert caplog.text.count("sweeper.reconciled") == 3
     assert await loop.run_once() == {"repaired": 0}
     assert [job.id for job in await builder.claim()] == [made.job_id]
 

@@ -1,52 +1,24 @@
 -- reconcile_lanes: make what is derived of a lane agree with its stream: waiting count, readiness, existence.
 -- From     (any)              To  (any)
+-- Args     paused_too         integer  1: also while paused, for an operator who asks; the sweeper does not
 -- Each     name               text     lane and class, as in Q:lanes
--- Replies  OK                 one word per lane: OK; FIXED <what differed>
+-- Replies  OK                 per lane its faults as words; none for one that was left alone
 --          PAUSED             nothing written
 -- Repeat   safe: a lane that agrees is left alone
-if redis.call('HGET', Q .. 'pause', 'paused') ~= '0' then
+if paused_too ~= 1 and redis.call('HGET', Q .. 'pause', 'paused') ~= '0' then
   return { 'PAUSED' }
 end
-local words = {}
+local found = {}
 for at = 1, N do
   local name = each(at)
-  local lane, class = string.sub(name, 1, -3), string.sub(name, -2)
-  local stream = lane_stream(lane, class)
-  local counted = redis.call('HGET', Q .. 'lanes', name)
-  local ready = redis.call('ZSCORE', Q .. 'ready', name)
-  local word = 'OK'
-  if redis.call('EXISTS', stream) == 0 then
-    if counted then
-      redis.call('HDEL', Q .. 'lanes', name)
-      word = 'FIXED a lane without a stream'
-    elseif ready then
-      word = 'FIXED a ready lane without a stream'
-    end
-    set_unready(lane, class)
-  else
-    -- Entries of a damaged store may be neither pending nor ahead: nobody can claim them, so they do not count.
-    local head = head_after(stream, last_delivered(stream))
-    local waiting = 0
-    if head then
-      waiting = redis.call('XLEN', stream) - redis.call('XPENDING', stream, 'workers')[1]
-    end
-    if tonumber(counted or -1) ~= waiting then
-      redis.call('HSET', Q .. 'lanes', name, int(waiting))
-      word = 'FIXED ' .. int(waiting) .. ' waiting, counted ' .. (counted or 'none')
-    end
-    if waiting > 0 then
-      if not ready then
-        word = 'FIXED a lane with work that was not ready'
-      end
-      set_ready(lane, class, head)
-      if word ~= 'OK' then
-        ring(lane)
-      end
-    elseif ready then
-      set_unready(lane, class)
-      word = 'FIXED a ready lane without work'
-    end
+  local faults = lane_faults(name)
+  if faults[1] == 'no_lane' then
+    -- Nobody can read it. What stands in it is dropped entry by entry, since no job refers to it.
+    redis.call('HDEL', Q .. 'lanes', name)
+    redis.call('ZREM', Q .. 'ready', name)
+  elseif #faults > 0 then
+    set_right(name)
   end
-  words[at] = word
+  found[at] = faults
 end
-return { 'OK', words }
+return { 'OK', found }

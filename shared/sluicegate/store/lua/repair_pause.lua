@@ -1,11 +1,20 @@
--- repair_pause: write a lost pause record anew, as the audit says it was; in doubt, paused.
+-- repair_pause: write a lost or unreadable pause record anew, as the audit says it was; in doubt, paused.
 -- From     (any)              To  (any)
 -- Replies  OK                 KEPT, or RESTORED with the new record
--- Repeat   safe: only a missing record is written
-if redis.call('EXISTS', Q .. 'pause') == 1 then
+-- Repeat   safe: a sound record is kept
+local fault = pause_fault()
+if not fault then
   return { 'OK', 'KEPT' }
 end
-local version = tonumber(redis.call('HGET', KEYS[1], 'pause_version') or 0)
+local version = math.max(tonumber(redis.call('HGET', KEYS[1], 'pause_version') or 0) or 0,
+  tonumber(redis.call('HGET', Q .. 'pause', 'version') or 0) or 0)
+if string.sub(fault, 1, 13) == 'pause_version' then
+  -- The record itself is sound: it gets a version that nobody has seen.
+  redis.call('HSET', KEYS[1], 'pause_version', int(version + 1))
+  redis.call('HSET', Q .. 'pause', 'version', int(version + 1), 'updated_at', int(now))
+  notify('pause', { 'system' })
+  return { 'OK', 'RESTORED', redis.call('HGETALL', Q .. 'pause') }
+end
 local last = nil
 local entries = redis.call('XREVRANGE', Q .. 'audit', '+', '-', 'COUNT', '500')
 for _, entry in ipairs(entries) do
@@ -22,6 +31,7 @@ end
 local paused = (last and last.action == 'pause') or (not last and version > 0)
 version = version + 1
 redis.call('HSET', KEYS[1], 'pause_version', int(version))
+redis.call('DEL', Q .. 'pause')
 redis.call('HSET', Q .. 'pause', 'paused', paused and '1' or '0', 'updated_at', int(now), 'version', int(version))
 if paused then
   redis.call('HSET', Q .. 'pause',

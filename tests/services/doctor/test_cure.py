@@ -1,0 +1,135 @@
+"""60-3: each corruption, planted on a real server, is found and repaired: no job lost, none run twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from sluicegate import keys
+from sluicegate.model import TERMINAL
+from sluicegate.operations import doctor
+from sluicegate.store import endings, invariants, jobs, pause
+from sluicegate.store.connection import Store
+from tests.support.contents import contents
+from tests.support.damages import NAMES, NOBODY, Scene, damages, scene
+from tests.support.job_builder import JobBuilder
+
+ENDS = {
+    "waiting": "succeeded",
+    "returned": "succeeded",
+    "running": "succeeded",
+    "stale": "succeeded",
+    "cancelling": "cancelled",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "dead_letter": "dead_letter",
+}
+"""What becomes of a job in each state, once everybody has done their work. A delayed one is not due yet."""
+OTHERWISE = {
+    "a cancel forgotten": {"returned": "cancelled"},
+    "a delayed job that is not": {},
+}
+
+
+@pytest.fixture
+def builder(store: Store) -> JobBuilder:
+    return JobBuilder(store)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_fault_is_found_and_repaired(store: Store, builder: JobBuilder, name: str) -> None:
+    """Afterwards each job that waited is claimed once, and each that ran is completed by its worker."""
+    made = await scene(store, builder)
+    commands, code = damages(made)[name]
+    await store.commands(*commands)
+    before = await doctor.check(store)
+    assert code in {finding.code for finding in before.faults}, before.faults
+    assert all(finding.kind.by for finding in before.faults), before.faults
+    repaired, after = await doctor.cure(store, before)
+    assert after.faults == []
+    assert code in {finding.code for finding in repaired}
+    await everybody_works(store, builder, made, {**ENDS, **OTHERWISE.get(name, {})})
+    assert await invariants.check(store) == []
+
+
+async def everybody_works(store: Store, builder: JobBuilder, made: Scene, ends: dict[str, str]) -> None:
+    """Whoever holds a job ends it, then all that can be claimed is claimed and completed."""
+    for state in ("running", "stale", "cancelling"):
+        held = made.jobs[state]
+        done = endings.Complete if state != "cancelling" else endings.Cancelled
+        await builder.ended(held, done(held.job_id, held.token))
+    if (await pause.read(store)).workers_paused:
+        await pause.change(store, action="resume", actor="ann")
+    claims: Counter[str] = Counter()
+    while claimed := await builder.claim(worker="another", limit=10):
+        for job in claimed:
+            claims[job.id] += 1
+            await endings.finish_one(store, "another", endings.Complete(job.id, int(job.lease_token or 0)))
+    assert set(claims.values()) <= {1}, "a job ran twice"
+    for state, end in ends.items():
+        job = await jobs.get(store, made.id(state))
+        assert job.status == end, f"the job that was {state} is {job.status}"
+    delayed = await jobs.get(store, made.id("delayed"))
+    assert delayed.status in ("queued", *TERMINAL)
+    assert set(claims) <= {each.job_id for each in made.jobs.values()}
+
+
+async def test_a_sound_store_is_left_as_it_is(store: Store, builder: JobBuilder) -> None:
+    """60-3: a cure without a fault writes nothing."""
+    await scene(store, builder)
+    before = await contents(store)
+    found = await doctor.check(store)
+    assert (found.findings, found.jobs) == ([], len(builder.STATES))
+    assert (await doctor.cure(store, found))[0] == []
+    assert await contents(store) == before
+
+
+async def test_everything_at_once(store: Store, builder: JobBuilder) -> None:
+    """60-3: faults that hide one another are repaired in turn."""
+    made = await scene(store, builder)
+    all_of_them = damages(made)
+    for name in (
+        "a running job without a lease", "a running job acknowledged", "a lane without its group",
+        "an entry of an ended job", "a wrong count", "a delayed job that is not", "a job listed nowhere",
+        "a dead job without its letter", "no pause record", "a negative counter",
+        "a returned job whose entry is gone",
+    ):  # fmt: skip
+        await store.commands(*all_of_them[name][0])
+    _, after = await doctor.cure(store, await doctor.check(store))
+    assert after.faults == []
+    await everybody_works(store, builder, made, ENDS)
+
+
+async def test_a_job_without_its_payload_is_ended_and_says_so(store: Store, builder: JobBuilder) -> None:
+    """60-3: what cannot be restored is not made up, and nobody runs it."""
+    made = await scene(store, builder)
+    await store.command("HDEL", made.job("waiting"), "spec")
+    _, after = await doctor.cure(store, await doctor.check(store))
+    assert after.faults == []
+    job = await jobs.get(store, made.id("waiting"))
+    assert (job.status, job.type, job.cancel_requested_by_user_id) == ("cancelled", "waiting", "doctor")
+    assert "payload was lost" in str(job.cancel_reason)
+
+
+async def test_a_running_job_without_its_payload_is_left_to_its_worker(
+    store: Store, builder: JobBuilder
+) -> None:
+    made = await scene(store, builder)
+    held = made.jobs["running"]
+    await store.command("HSET", made.job("running"), "spec", '{"type":')
+    repaired, after = await doctor.cure(store, await doctor.check(store))
+    assert (repaired, [finding.code for finding in after.faults]) == ([], ["lost_payload"])
+    await endings.settle(store, held.worker, [endings.Complete(held.job_id, held.token)])
+    _, after = await doctor.cure(store, after)
+    assert after.faults == []
+    assert (await jobs.get(store, held.job_id)).status == "succeeded"
+
+
+async def test_a_key_that_names_a_removed_job_is_worth_a_note(store: Store, builder: JobBuilder) -> None:
+    """Q-13: a producer's key outlives a job that was purged; nothing contradicts itself."""
+    await store.command("SET", f"{keys.Q}unique:ann:key", f"f {NOBODY}", "PX", 60_000)
+    found = await doctor.check(store)
+    assert [finding.code for finding in found.findings] == ["key_of_removed"]
+    assert found.faults == []
