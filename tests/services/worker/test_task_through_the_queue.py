@@ -16,9 +16,10 @@ from sluicegate.artifacts import ArtifactFolder, keep
 from sluicegate.errors import Invalid, LeaseLost
 from sluicegate.model import Job, NewJob
 from sluicegate.operations import jobs as job_operations
-from sluicegate.settings import Settings, WorkerSettings
+from sluicegate.settings import Settings
 from sluicegate.store import Store, cancellation, events, jobs, shelves
 from sluicegate.worker import Worker
+from tests.services.worker.conftest import Way
 from tests.support.job_builder import WORKER, JobBuilder
 from tests.support.origin import Origin
 from tests.support.wait import until
@@ -35,18 +36,14 @@ def settings(settings: Settings) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def working(settings: Settings, name: str) -> AsyncIterator[Worker]:
+async def working(way: Way, name: str) -> AsyncIterator[Worker]:
     """A worker with `git` and `shell`, stopped in order when left."""
-    worker = Worker.from_redis(
-        settings=WorkerSettings(
-            **msgspec.structs.asdict(settings),
-            worker_id=name,
-            worker_dir=settings.data_dir / name,
-            worker_capabilities=("git", "shell"),
-            worker_shutdown_seconds=0.1,
-            stop_sigint_grace_seconds=0.2,
-            stop_sigterm_grace_seconds=0.2,
-        )
+    worker = way.worker(
+        worker_id=name,
+        worker_capabilities=("git", "shell"),
+        worker_shutdown_seconds=0.1,
+        stop_sigint_grace_seconds=0.2,
+        stop_sigterm_grace_seconds=0.2,
     )
     worker.handler("task")(run_task)
     running = asyncio.create_task(worker.run(handle_signals=False))
@@ -78,11 +75,11 @@ async def ended(store: Store, job: Job) -> Job:
     return await until(look, f"the end of {job.id}", timeout=30)
 
 
-async def test_a_task_from_enqueue_to_branch(store: Store, settings: Settings, origin: Origin) -> None:
+async def test_a_task_from_enqueue_to_branch(store: Store, way: Way, origin: Origin) -> None:
     """00-4, Q-10: enqueued with derived capabilities, run, published; its files can be read back."""
     job = await enqueued(store, origin, "echo one > one", "echo two > two; echo said")
     assert (job.repository, job.required_capabilities) == (str(origin.path), ["git", "shell"])
-    async with working(settings, "worker-a"):
+    async with working(way, "worker-a"):
         done = await ended(store, job)
     assert (done.status, done.error_message) == ("succeeded", None)
     assert done.result_summary is not None
@@ -90,24 +87,24 @@ async def test_a_task_from_enqueue_to_branch(store: Store, settings: Settings, o
     assert origin.files("result") == ["README.md", "one", "two"]
     stored = {artifact.name: artifact for artifact in await shelves.artifacts(store, job.id)}
     log = stored["logs/steps/step-0002.log"]
-    files = ArtifactFolder(settings.artifacts_dir)
+    files = ArtifactFolder(store.settings.artifacts_dir)
     assert b"".join([chunk async for chunk in files.read(job.id, log.id, log.digest)]) == b"said\r\n"
     assert [step.step_id for step in await shelves.steps(store, job.id)] == ["step-1", "step-2"]
 
 
 async def test_a_released_task_goes_on_elsewhere(
-    store: Store, settings: Settings, origin: Origin, tmp_path: Path
+    store: Store, way: Way, origin: Origin, tmp_path: Path
 ) -> None:
     """H-8, Q-14: a worker that stops in order hands the task back; the next does what is left of it."""
     job = await enqueued(
         store, origin, f"echo 1 >> {tmp_path}/first; echo one > one",
         f"echo 2 >> {tmp_path}/second; test $(wc -l < {tmp_path}/second) = 2 || sleep 60; cp one two",
     )  # fmt: skip
-    async with working(settings, "worker-a"):
+    async with working(way, "worker-a"):
         await until((tmp_path / "second").exists, "the second step", timeout=20)
     released = await jobs.get(store, job.id)
     assert (released.status, released.attempt, released.releases) == ("queued", 1, 1)
-    async with working(settings, "worker-b"):
+    async with working(way, "worker-b"):
         done = await ended(store, job)
     assert (done.status, done.claimed_by) == ("succeeded", "worker-b")
     assert (tmp_path / "first").read_text() == "1\n"
@@ -115,11 +112,11 @@ async def test_a_released_task_goes_on_elsewhere(
 
 
 async def test_a_cancelled_task_stores_what_it_has(
-    store: Store, settings: Settings, origin: Origin, tmp_path: Path
+    store: Store, way: Way, origin: Origin, tmp_path: Path
 ) -> None:
     """C-11: stops, uploads what it has, acks; nothing is published."""
     job = await enqueued(store, origin, f"echo began; touch {tmp_path}/began; sleep 60")
-    async with working(settings, "worker-a"):
+    async with working(way, "worker-a"):
         await until((tmp_path / "began").exists, "the step", timeout=20)
         await cancellation.cancel(store, job.id, actor="operator", reason="enough")
         done = await ended(store, job)
