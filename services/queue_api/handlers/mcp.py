@@ -13,7 +13,7 @@ from aiohttp import web
 from services.queue_api.handlers import claims, endings, events, jobs
 from services.queue_api.handlers.paths import known_form
 from sluicegate.errors import Invalid, RequestError
-from sluicegate.http import IDENTITY, METRICS, SETTINGS, STORE, admitted, body, identity, reply
+from sluicegate.http import METRICS, SETTINGS, STORE, admitted, body, identity, let_in, reply
 from sluicegate.model import Job
 from sluicegate.operations import leases, pause, worker_calls
 from sluicegate.operations.answers import HeartbeatAnswer
@@ -29,7 +29,7 @@ async def listed(_: web.Request) -> web.Response:
 async def call(request: web.Request) -> web.Response:
     """`{result}` with what REST answers, or its problem; only wrong arguments have a code of their own."""
     tool, given = await _asked(request)
-    request[IDENTITY] = await admitted(request, tool.may, tool.also)
+    await let_in(request, tool.may, tool.also, unlimited=tool.unlimited)
     if request.app[SETTINGS].allow_tokenless:
         given = leases.with_empty_tokens(given) if "lease_token" in tool.takes.__struct_fields__ else given
     arguments = tool.decode(given)

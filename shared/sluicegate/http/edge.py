@@ -17,7 +17,6 @@ from aiohttp import web
 from sluicegate import errors
 from sluicegate.auth.identity import Access, Identity, Role
 from sluicegate.errors import SluicegateError
-from sluicegate.http.endpoints import Endpoint
 from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, METRICS, RATE_LIMITS, SETTINGS
 from sluicegate.http.long_requests import LONG
 from sluicegate.http.origin import READING, require_own_origin
@@ -60,7 +59,10 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method not in READING:
             require_own_origin(request, request.app[SETTINGS])
         if endpoint is not None and endpoint.may != "open":
-            await _let_in(request, endpoint)
+            await let_in(
+                request, endpoint.may, endpoint.also,
+                unlimited=endpoint.unlimited, has_form=endpoint.form is not None,
+            )  # fmt: skip
         return await handler(request)
     except SluicegateError as error:
         if error.status in (401, 403):
@@ -87,21 +89,19 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def let_in(
-    request: web.Request, may: Access, also: Sequence[Role] = (), *, has_form: bool = False
+    request: web.Request,
+    may: Access,
+    also: Sequence[Role] = (),
+    *,
+    unlimited: bool = False,
+    has_form: bool = False,
 ) -> None:
-    """Make the caller the request's `identity`. Raises as `admitted`, and Forbidden (csrf_failed)."""
-    request[IDENTITY] = await admitted(request, may, also)
-    if not has_form:
-        _require_csrf_token(request)
-
-
-async def _let_in(request: web.Request, endpoint: Endpoint) -> None:
     """Note who calls. Raises Unauthenticated, Forbidden, Busy."""
-    who = await admitted(request, endpoint.may, endpoint.also)
+    who = await admitted(request, may, also)
     request[IDENTITY] = who
-    if not endpoint.unlimited:
+    if not unlimited:
         request.app[RATE_LIMITS].take(who.caller)
-    if endpoint.form is None:
+    if not has_form:
         _require_csrf_token(request)
 
 

@@ -40,7 +40,7 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
     """One tool.
 
     takes: what its arguments are decoded with, beside `jobId` where it is about one job.
-    rest: the REST call that it stands for; `may` and `also` are that call's (a test ties them).
+    rest: the REST call that it stands for; `may`, `also` and `unlimited` are that call's (a test ties them).
     reads, destroys, repeatable: what a client may tell its user: it changes nothing; it takes something
     away; once more with the same arguments has no further effect.
     draws: the argument that makes a repeat safe where it is given, so that a client should draw one.
@@ -52,6 +52,7 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
     about_a_job: bool = False
     may: Access
     also: tuple[Role, ...] = ()
+    unlimited: bool = False
     reads: bool = False
     destroys: bool = False
     repeatable: bool = False
@@ -224,6 +225,7 @@ TOOLS: Final = (
         takes=HeartbeatCall,
         about_a_job=True,
         may="worker",
+        unlimited=True,
         repeatable=True,
         description=_text(
             """
@@ -239,6 +241,7 @@ TOOLS: Final = (
         takes=CompleteCall,
         about_a_job=True,
         may="worker",
+        unlimited=True,
         repeatable=True,
         description=_text(
             """
@@ -253,6 +256,7 @@ TOOLS: Final = (
         takes=FailCall,
         about_a_job=True,
         may="worker",
+        unlimited=True,
         repeatable=True,
         description=_text(
             """

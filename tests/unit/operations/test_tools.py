@@ -37,7 +37,7 @@ def test_there_are_the_tools_of_the_specification() -> None:
 def test_a_tool_is_its_rest_call(tool: Tool) -> None:
     """60-2: the same arguments, for the same callers."""
     endpoint: Endpoint = ENDPOINTS[tool.rest]
-    assert (tool.may, tool.also) == (endpoint.may, endpoint.also)
+    assert (tool.may, tool.also, tool.unlimited) == (endpoint.may, endpoint.also, endpoint.unlimited)
     assert tool.about_a_job == ("{id}" in endpoint.path)
     if endpoint.form is None:
         assert tool.takes is (endpoint.body or endpoint.query or NoFields)
