@@ -5,7 +5,7 @@ Paths are those of the JSON document: `leaseSeconds`, `payload.task.steps[0].id`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -50,7 +50,22 @@ def convert_text(values: Mapping[str, str], kind: type[T]) -> T:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _invalid([located(error, "")]) from None
+        raise _invalid(list(_wrong_texts(values, kind)) or [located(error, "")]) from None
+
+
+def _wrong_texts(values: Mapping[str, str], kind: Any) -> Iterator[Problem]:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for name in (each for each in values if each not in fields):
+        yield Problem(path=name, message="is not a field here")
+    for name, field in fields.items():
+        if name not in values:
+            if field.required:
+                yield Problem(path=name, message="is required")
+            continue
+        try:
+            msgspec.convert(values[name], field.type, strict=False)
+        except msgspec.ValidationError as error:
+            yield located(error, f".{name}")
 
 
 @cache

@@ -94,3 +94,10 @@ def test_a_wrong_parameter_is_named(values: dict[str, str], path: str) -> None:
     with pytest.raises(Invalid) as caught:
         convert_text(values, Query)
     assert paths(caught.value) == [path]
+
+
+def test_every_wrong_parameter_is_named() -> None:
+    """00-5"""
+    with pytest.raises(Invalid) as caught:
+        convert_text({"limit": "0", "limt": "1", "createdAfter": "x"}, Query)
+    assert paths(caught.value) == ["limit", "limt"]

@@ -10,7 +10,7 @@ from sluicegate.http import SETTINGS, STORE, body, identity, query, reply
 from sluicegate.model import Job, NewJob
 from sluicegate.operations import access, jobs, many
 from sluicegate.operations.answers import EnqueuedItem, Items, Listed
-from sluicegate.operations.calls import CancelCall, EnqueueManyCall, JobsQuery, ManyCall
+from sluicegate.operations.calls import CancelCall, EnqueueManyCall, JobsQuery, ManyCall, NoFields
 from sluicegate.operations.jobs import Accepted
 from sluicegate.store import cancellation
 from sluicegate.store import jobs as job_records
@@ -35,6 +35,7 @@ async def enqueue_many(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
+    query(request, NoFields)
     return reply(await seen(request, request.match_info["id"]))
 
 
