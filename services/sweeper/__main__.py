@@ -42,6 +42,7 @@ def loops(store: Store, settings: SweeperSettings) -> list[Loop]:
 async def serve(settings: SweeperSettings) -> None:
     registry = CollectorRegistry()
     metrics = SweeperMetrics(registry)
+    metrics.dead_letters_limit.set(settings.retention_max_dead_letters)
     store = await Store.open(settings)
     running = loops(store, settings)
     for loop in running:

@@ -138,6 +138,11 @@ class SweeperMetrics:
             ("loop",),
             registry=registry,
         )
+        self.dead_letters_limit = Gauge(
+            PREFIX + "dead_letters_limit",
+            "Dead letters that are kept; past it the oldest go. How many there are is jobs{status}.",
+            registry=registry,
+        )
 
 
 class StoreFigures(Collector):
