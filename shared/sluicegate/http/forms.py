@@ -26,7 +26,7 @@ MAX_FIELD_BYTES: Final = 8192
 CHUNK_BYTES: Final = 64 * 1024
 PLAIN: Final = frozenset({"binary", "8bit", "7bit"})
 IDLE_SECONDS: Final = 60.0
-"""So long nothing may come: a client that hangs would hold its connection and half a file for ever."""
+"""So long nothing may come: then the connection is closed, or a client that hangs would hold half a file."""
 
 
 class UploadForm(Generic[T]):
@@ -35,11 +35,12 @@ class UploadForm(Generic[T]):
     given: the fields that stood before the file, not yet checked.
     """
 
-    def __init__(self, parts: MultipartReader, kind: type[T]) -> None:
+    def __init__(self, request: web.Request, kind: type[T]) -> None:
         self.given: dict[str, str] = {}
-        self._parts = parts
+        self._request = request
         self._kind = kind
         self._names = {field.encode_name for field in msgspec.structs.fields(kind)}
+        self._parts: MultipartReader
         self._file: BodyPartReader
 
     @classmethod
@@ -52,7 +53,8 @@ class UploadForm(Generic[T]):
         if request.content_type != "multipart/form-data":
             raise UnsupportedMediaType("send the form as multipart/form-data")
         request[LONG] = True  # it takes as long as its client takes
-        form = cls(await _read(request.multipart()), kind)
+        form = cls(request, kind)
+        form._parts = await form._read(request.multipart())
         file = await form._next_file()
         if file is None:
             form._decoded(None)
@@ -61,8 +63,8 @@ class UploadForm(Generic[T]):
         return form
 
     async def file(self) -> AsyncIterator[bytes]:
-        """The content, in chunks. Raises BadRequest, ConnectionError when the client is gone."""
-        while chunk := await _read(self._file.read_chunk(CHUNK_BYTES)):
+        """The content, in chunks. Raises BadRequest, also when the client is gone, or hangs."""
+        while chunk := await self._read(self._file.read_chunk(CHUNK_BYTES)):
             yield chunk
 
     async def fields(self, complete: Callable[[Any], Any] | None = None) -> T:
@@ -76,7 +78,7 @@ class UploadForm(Generic[T]):
 
     async def _next_file(self) -> BodyPartReader | None:
         """The next part that is the file, with the fields before it in `given`."""
-        while (part := await _read(self._parts.next())) is not None:
+        while (part := await self._read(self._parts.next())) is not None:
             name = part.name if isinstance(part, BodyPartReader) else None
             if not isinstance(part, BodyPartReader) or name is None:
                 raise BadRequest("a part of the form has no name")
@@ -85,34 +87,36 @@ class UploadForm(Generic[T]):
             if name == FILE:
                 return part
             if name not in self._names:
-                raise Invalid.field(name[:64], "unknown field")
+                raise Invalid.field(name[:64], "is not a field here")
             if name in self.given:
                 raise Invalid.field(name, "given more than once")
-            self.given[name] = await _text(part, name)
+            self.given[name] = await self._text(part, name)
         return None
 
     def _decoded(self, complete: Callable[[Any], Any] | None) -> T:
         return convert(self.given if complete is None else complete(self.given), self._kind)
 
+    async def _text(self, part: BodyPartReader, name: str) -> str:
+        raw = bytearray()
+        while chunk := await self._read(part.read_chunk(CHUNK_BYTES)):
+            raw += chunk
+            if len(raw) > MAX_FIELD_BYTES:
+                raise Invalid.field(name, f"has more than {MAX_FIELD_BYTES:,} bytes")
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            raise Invalid.field(name, "is not UTF-8") from None
 
-async def _text(part: BodyPartReader, name: str) -> str:
-    raw = bytearray()
-    while chunk := await _read(part.read_chunk(CHUNK_BYTES)):
-        raw += chunk
-        if len(raw) > MAX_FIELD_BYTES:
-            raise Invalid.field(name, f"has more than {MAX_FIELD_BYTES:,} bytes")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        raise Invalid.field(name, "is not UTF-8") from None
-
-
-async def _read(reading: Coroutine[Any, Any, R]) -> R:
-    """What a reader of forms gives, and one error for all the ways in which a form can be broken."""
-    try:
-        async with asyncio.timeout(IDLE_SECONDS):
-            return await reading
-    except TimeoutError:
-        raise BadRequest(f"nothing of the form came for {IDLE_SECONDS:.0f} s") from None
-    except (ValueError, RuntimeError, HttpProcessingError, web.RequestPayloadError) as error:
-        raise BadRequest(f"the form cannot be read: {error}") from None
+    async def _read(self, reading: Coroutine[Any, Any, R]) -> R:
+        """What a reader of forms gives, and one error for all the ways in which a form can be broken."""
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                return await reading
+        except TimeoutError:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+            raise BadRequest("the client sent nothing for too long") from None
+        except ConnectionError:
+            raise BadRequest("the client left") from None  # aiohttp would log it as an error of ours
+        except (ValueError, RuntimeError, HttpProcessingError, web.RequestPayloadError) as error:
+            raise BadRequest(f"the form cannot be read: {error}") from None
