@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "pause": "sluicegate.cli.pause:pause",
     "resume": "sluicegate.cli.pause:resume",
     "status": "sluicegate.cli.status:status",
+    "workers": "sluicegate.cli.workers:workers",
+    "doctor": "sluicegate.cli.doctor:doctor",
     "mcp": "sluicegate.cli.mcp:mcp",
     "tokens": "sluicegate.cli.tokens:tokens",
     "config": "sluicegate.cli.config:config",

@@ -12,10 +12,10 @@ from typing import Final
 from msgspec import Struct, field
 
 from sluicegate.artifacts import ArtifactFolder, open_store
-from sluicegate.errors import StoreUninitialised
+from sluicegate.errors import StoreFault, StoreUninitialised
 from sluicegate.operations import artifact_check
 from sluicegate.settings import Settings
-from sluicegate.store import Store, invariants, key_invariants, repair
+from sluicegate.store import Store, invariants, job_invariants, key_invariants, repair
 from sluicegate.store.findings import Finding, Progress
 
 ROUNDS: Final = 5
@@ -23,9 +23,10 @@ ROUNDS: Final = 5
 
 
 class Checkup(Struct, kw_only=True):
-    """findings: faults and notes. unseen: what could not be looked at, in a sentence each."""
+    """findings: faults and notes. whole: False when the check had to end early. unseen: what it missed."""
 
     findings: list[Finding]
+    whole: bool
     unseen: list[str] = field(default_factory=list)
     jobs: int
     lanes: int
@@ -41,6 +42,14 @@ class Checkup(Struct, kw_only=True):
         return [finding for finding in self.findings if finding.kind.by]
 
 
+async def size(store: Store) -> int:
+    """About how many jobs a checkup will look at; 0 where that cannot be told."""
+    try:
+        return await invariants.size(store)
+    except StoreFault:
+        return 0
+
+
 async def check(store: Store, progress: Progress = lambda _: None) -> Checkup:
     """Look at everything; nothing is written. progress: is told of jobs as they are looked at.
 
@@ -53,14 +62,21 @@ async def check(store: Store, progress: Progress = lambda _: None) -> Checkup:
         )
     survey = await invariants.survey(store, progress)
     found = list(survey.found)
-    unseen = [] if survey.whole else ["the rest was not looked at: what is wrong so far would mislead it"]
+    unseen = [] if survey.whole else ["The rest was not looked at: it cannot be, until this is repaired."]
     files = _files(store.settings)
-    if files is None:
-        unseen.append("the files of artifacts were not looked at: they are not in a folder of this machine")
-    elif survey.whole:
+    if files is None and survey.whole and await _any_artifact(store):
+        unseen.append(
+            "The files of artifacts were not looked at: there is no such folder on this machine (--data-dir)."
+        )
+    elif files is not None and survey.whole:
         found += [finding async for finding in artifact_check.survey(store, files)]
     return Checkup(
-        findings=found, unseen=unseen, jobs=survey.jobs, lanes=survey.lanes, seconds=time.monotonic() - began
+        findings=found,
+        whole=survey.whole,
+        unseen=unseen,
+        jobs=survey.jobs,
+        lanes=survey.lanes,
+        seconds=time.monotonic() - began,
     )
 
 
@@ -86,6 +102,12 @@ async def _apply(store: Store, plan: Sequence[Finding]) -> None:
     files = _files(store.settings)
     if files is not None:
         await artifact_check.repair(store, files, [finding for finding in plan if finding.kind.by == "files"])
+
+
+async def _any_artifact(store: Store) -> bool:
+    async for _ in job_invariants.pages_with_artifacts(store):
+        return True
+    return False
 
 
 def _files(settings: Settings) -> ArtifactFolder | None:

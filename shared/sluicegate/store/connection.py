@@ -28,6 +28,7 @@ from sluicegate.errors import (
 from sluicegate.settings import Settings
 from sluicegate.store import preflight
 from sluicegate.store.connections import Connect, Connections, connector, disconnect, shown_url
+from sluicegate.store.hearing import Hearing
 from sluicegate.store.memory import Memory
 from sluicegate.store.scripts import Script, script
 
@@ -49,6 +50,7 @@ class Store:
         self._plain_scripts = plain_scripts
         self._connections = Connections(connect, settings.redis_max_connections)
         self.memory = Memory(self.command, settings.max_memory_share)
+        self.hearing = Hearing(self.commands, self.now_ms)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -65,6 +67,11 @@ class Store:
             await store.close()
             raise
         return store
+
+    @classmethod
+    def unchecked(cls, settings: Settings) -> Self:
+        """A store as it is, whatever that is: neither checked nor laid out. For who looks what is wrong."""
+        return cls(settings, connector(settings))
 
     async def initialise(self) -> None:
         """Lay out a new store; an existing one stays as it is."""

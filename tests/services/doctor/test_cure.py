@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import pytest
 
 from sluicegate import keys
-from sluicegate.model import TERMINAL
+from sluicegate.model import TERMINAL, Policy
 from sluicegate.operations import doctor
 from sluicegate.store import endings, invariants, jobs, pause
 from sluicegate.store.connection import Store
@@ -31,6 +32,14 @@ OTHERWISE = {
     "a cancel forgotten": {"returned": "cancelled"},
     "a delayed job that is not": {},
 }
+
+
+SEVERAL = (
+    "a running job without a lease", "a running job acknowledged", "a lane without its group",
+    "an entry of an ended job", "a wrong count", "a delayed job that is not", "a job listed nowhere",
+    "a dead job without its letter", "no pause record", "a negative counter",
+    "a returned job whose entry is gone",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -73,7 +82,7 @@ async def everybody_works(store: Store, builder: JobBuilder, made: Scene, ends: 
         assert job.status == end, f"the job that was {state} is {job.status}"
     delayed = await jobs.get(store, made.id("delayed"))
     assert delayed.status in ("queued", *TERMINAL)
-    assert set(claims) <= {each.job_id for each in made.jobs.values()}
+    assert {made.id(state) for state in ("running", "stale", "succeeded", "failed")}.isdisjoint(claims)
 
 
 async def test_a_sound_store_is_left_as_it_is(store: Store, builder: JobBuilder) -> None:
@@ -90,15 +99,38 @@ async def test_everything_at_once(store: Store, builder: JobBuilder) -> None:
     """60-3: faults that hide one another are repaired in turn."""
     made = await scene(store, builder)
     all_of_them = damages(made)
-    for name in (
-        "a running job without a lease", "a running job acknowledged", "a lane without its group",
-        "an entry of an ended job", "a wrong count", "a delayed job that is not", "a job listed nowhere",
-        "a dead job without its letter", "no pause record", "a negative counter",
-        "a returned job whose entry is gone",
-    ):  # fmt: skip
+    for name in SEVERAL:
         await store.commands(*all_of_them[name][0])
     _, after = await doctor.cure(store, await doctor.check(store))
     assert after.faults == []
+    await everybody_works(store, builder, made, ENDS)
+
+
+async def test_a_busy_store_is_repaired_while_it_works(store: Store, builder: JobBuilder) -> None:
+    """60-3: neither a false alarm nor a wrong repair while jobs come, run and end."""
+    made = await scene(store, builder)
+    done = asyncio.Event()
+    ended: list[str] = []
+
+    async def work(worker: str) -> None:
+        while not done.is_set():
+            await builder.enqueued(*(builder.submission("busy") for _ in range(5)))
+            for job in await builder.claim(Policy(types=("busy",)), worker=worker, limit=5):
+                await endings.finish_one(store, worker, endings.Complete(job.id, int(job.lease_token or 0)))
+                ended.append(job.id)
+
+    workers = [asyncio.create_task(work(f"w{at}")) for at in range(3)]
+    try:
+        calm = [(await doctor.check(store)).findings for _ in range(3)]
+        for name in set(SEVERAL) - {"no pause record"}:  # without it nobody works
+            await store.commands(*damages(made)[name][0])
+        _, after = await doctor.cure(store, await doctor.check(store))
+    finally:
+        done.set()
+        await asyncio.gather(*workers)
+    assert calm == [[]] * 3
+    assert after.faults == []
+    assert len(ended) == len(set(ended)), "a job ran twice"
     await everybody_works(store, builder, made, ENDS)
 
 
