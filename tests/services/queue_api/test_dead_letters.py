@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
+import msgspec
 import pytest
 import uuid_utils
 
+from services.queue_api.app import build
 from sluicegate import artifacts, keys
+from sluicegate.http import serving
 from sluicegate.operations import many
 from sluicegate.operations.calls import ManyCall, ManyFilter
-from sluicegate.settings import Settings
+from sluicegate.settings import QueueApiSettings, Settings
 from sluicegate.store import audit, endings, invariants
 from sluicegate.store.connection import Store
 from tests.services.queue_api.conftest import Api
-from tests.support.contents import contents
+from tests.support.contents import changed, contents
 from tests.support.job_builder import JobBuilder, now_ms, past
+from tests.support.tokens import bearer, operator_token
 
 CHANGES = ("/jobs/cancel", "/jobs/retry", "/dead-letters/redrive", "/dead-letters/purge")
 
@@ -329,3 +334,33 @@ async def test_a_job_that_moved_meanwhile_is_found(api: Api, store: Store, build
     done = await many.cancel(store, ManyCall(filter=ManyFilter(type="a")), actor="ann")
     assert {item.id for item in done.items} == {moves.job_id, waiting.job_id}
     assert (await api.get(f"/jobs/{fresh[0]}")).json["status"] == "queued"
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "/jobs/{id}/retry"])
+async def test_only_operators_change_many(
+    api_settings: QueueApiSettings, store: Store, builder: JobBuilder, change: str
+) -> None:
+    """Q-8: a viewer looks, a producer does not even that; what an operator does is audited by name."""
+    made = await builder.dead_letter()
+    required = msgspec.structs.replace(
+        api_settings, auth="required", bootstrap_admin_token="sgop-bootstrap-" + "x" * 40
+    )
+    body = {"reason": "r"} if "{id}" in change else {"ids": [made.job_id], "reason": "r"}
+    path = change.replace("{id}", made.job_id)
+    app = build(required, store)
+    async with serving(app, "127.0.0.1", 0) as (host, port), aiohttp.ClientSession() as session:
+        closed = Api(f"http://{host}:{port}", session, app)
+        before = await contents(store)
+        refused = await closed.post(path, body)
+        assert (refused.status, refused.code) == (401, "operator_auth_failed")
+        for role, listed in (("producer", 403), ("viewer", 200)):
+            shown = {"headers": bearer((await operator_token(store, role)).token)}
+            refused = await closed.post(path, body, **shown)
+            assert (refused.status, refused.code) == (403, "operator_not_authorized")
+            assert (await closed.get("/dead-letters", **shown)).status == listed
+        assert changed(before, await contents(store)) <= {"tokens", "audit"}
+        shown = {"headers": bearer((await operator_token(store, "operator", user_id="ann")).token)}
+        assert (await closed.post(path, body, **shown)).status == 200
+    if change != "/jobs/cancel":
+        done = [each for each in (await audit.page(store))[0] if each.target == made.job_id]
+        assert [(each.actor_user_id, each.reason) for each in done] == [("ann", "r")]
