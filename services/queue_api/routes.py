@@ -36,6 +36,7 @@ from sluicegate.operations.artifacts import UploadCall
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
 from sluicegate.operations.kept_work import Fact, FactCall, StepCall
 from sluicegate.operations.presence import Credential, DepartCall, Departed, PresenceCall, WorkerQuery
+from sluicegate.operations.reasons import Why
 from sluicegate.operations.tool_schema import ToolAnswer, ToolsAnswer
 from sluicegate.operations.tools import ToolCall
 from sluicegate.store.dead_letters import DeadLetter
@@ -52,7 +53,7 @@ HELD: Final = ("job_not_found", "job_not_authorized", "job_ownership_mismatch", 
 ROUTES: Final = (
     Endpoint(
         method="POST", path=JOBS, handler=jobs.enqueue, may="operator", also=("producer",), tag="jobs",
-        summary="Enqueue a job", body=NewJob, replies={201: Job, 200: Job},
+        summary="Enqueue a job", body=NewJob, headers=("Idempotency-Key",), replies={201: Job, 200: Job},
         errors=("idempotency_conflict", "payload_too_large", "queue_full"),
     ),
     Endpoint(
@@ -92,6 +93,11 @@ ROUTES: Final = (
         method="GET", path=JOB, handler=jobs.get, may="viewer", also=("producer", "worker"), tag="jobs",
         summary="One job", query=calls.NoFields, replies={200: Job},
         errors=("job_not_found", "job_not_authorized"),
+    ),
+    Endpoint(
+        method="GET", path=JOB + "/why", handler=jobs.why, may="viewer", also=("producer",), tag="jobs",
+        summary="Why a job does not run, and what would change it", query=calls.NoFields,
+        replies={200: Why}, errors=("job_not_found", "job_not_authorized"),
     ),
     Endpoint(
         method="POST", path=JOB + "/heartbeat", handler=claims.heartbeat, may="worker", tag="workers",
@@ -148,7 +154,7 @@ ROUTES: Final = (
     Endpoint(
         method="GET", path=JOB + "/events/stream", handler=events.stream, may="viewer",
         also=("producer", "worker"), tag="events", summary="The history as it grows (Server-Sent Events)",
-        query=calls.StreamQuery, replies={200: None}, media="text/event-stream",
+        query=calls.StreamQuery, headers=("Last-Event-ID",), replies={200: None}, media="text/event-stream",
         errors=("job_not_found", "job_not_authorized"),
     ),
     Endpoint(
@@ -166,7 +172,8 @@ ROUTES: Final = (
         method="GET", path=JOB + "/artifacts/{artifactId}/download", handler=artifacts.download,
         may="viewer", also=("producer", "worker"), tag="artifacts",
         summary="The content of a file, always as an attachment; parts of it by Range",
-        replies={200: None, 206: None, 304: None}, media="application/octet-stream",
+        headers=("Range", "If-None-Match"), replies={200: None, 206: None, 304: None},
+        media="application/octet-stream",
         errors=("job_not_found", "job_not_authorized", "artifact_not_found", "range_not_satisfiable"),
     ),
     Endpoint(

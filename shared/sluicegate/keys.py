@@ -69,6 +69,10 @@ def worker(worker_id: str) -> str:
     return f"{Q}worker:{worker_id}"
 
 
+def heard(worker_id: str) -> str:
+    return f"{Q}heard:{worker_id}"
+
+
 CATALOGUE: Final[dict[str, str]] = {
     "meta": "hash: schema version, partitions, highest pause version given out, concurrency limits",
     "pause": "hash: the pause record that claims check",
@@ -101,6 +105,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "tokens": "hash: token id -> record as JSON, with the hashes of its secrets",
     "workers": "zset: worker -> last seen, in ms",
     "worker:<worker>": "string, expires: presence as JSON",
+    "heard:<worker>": "string, expires: the policy of a worker's last claim over HTTP, as JSON",
 }
-EXPIRING: Final = frozenset({"claim:<worker>", "unique:<scope>:<key>", "worker:<worker>"})
+EXPIRING: Final = frozenset({"claim:<worker>", "unique:<scope>:<key>", "worker:<worker>", "heard:<worker>"})
 PERMANENT: Final = frozenset(CATALOGUE) - EXPIRING

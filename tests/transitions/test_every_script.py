@@ -152,7 +152,7 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
             most=0,
         )  # fmt: skip
     limits = {"max_log_bytes": 1, "max_log_entries": 1}
-    item = (running.job_id, 1, "info", "a long line", "", 1)
+    item = (running.job_id, 1, "info", "a long line", "", 1, 1)
     await store.run("append_events", [item], worker="worker-1", **limits)
     await pause.change(store, action="pause", mode="drain", reason="upgrade", actor="ann")
     await pause.change(store, action="resume", actor="ann", force=True)
@@ -164,6 +164,7 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
             types=None, slots=1, state="idle", jobs=[],
         ),
     )  # fmt: skip
+    await store.hearing.claimed("worker-2", builder.everything)
     assert (await audit.page(store, limit=200))[0]
     assert await shelves.steps(store, waiting.job_id) == []
 

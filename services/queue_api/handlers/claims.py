@@ -68,6 +68,7 @@ async def claim_or_wait(request: web.Request, who: Identity, call: ClaimCall) ->
     loop = asyncio.get_running_loop()
     deadline = loop.time() + call.wait_seconds
     while True:
+        await request.app[STORE].hearing.claimed(worker_id, policy)
         claimed = await _claim(request, call, policy, worker_id, request_id)
         left = deadline - loop.time()
         if claimed.jobs or left <= 0 or long_requests.over(request):

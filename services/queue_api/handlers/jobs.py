@@ -9,6 +9,7 @@ from sluicegate.errors import RequestError
 from sluicegate.http import SETTINGS, STORE, body, identity, query, reply
 from sluicegate.model import Job, NewJob
 from sluicegate.operations import access, jobs, many
+from sluicegate.operations import why as why_operation
 from sluicegate.operations.answers import EnqueuedItem, Items, Listed
 from sluicegate.operations.calls import CancelCall, EnqueueManyCall, JobsQuery, ManyCall, NoFields
 from sluicegate.operations.jobs import Accepted
@@ -37,6 +38,11 @@ async def enqueue_many(request: web.Request) -> web.Response:
 async def get(request: web.Request) -> web.Response:
     query(request, NoFields)
     return reply(await seen(request, request.match_info["id"]))
+
+
+async def why(request: web.Request) -> web.Response:
+    query(request, NoFields)
+    return reply(await why_operation.why(request.app[STORE], identity(request), request.match_info["id"]))
 
 
 async def listing(request: web.Request) -> web.Response:

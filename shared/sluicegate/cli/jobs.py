@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from sluicegate.cli import output
+from sluicegate.cli import output, reasons
+from sluicegate.cli.artifacts import artifacts
 from sluicegate.cli.connection import confirm, json_option, run, url_option, yes_option
 from sluicegate.cli.durations import SECONDS
 from sluicegate.cli.following import Printer, finish, follow_job
@@ -28,6 +29,7 @@ from sluicegate.errors import SluicegateError
 if TYPE_CHECKING:
     from sluicegate.client import Client, JobPage
     from sluicegate.model import Job
+    from sluicegate.operations.reasons import Why
 
 A_FEW = 20
 RETRYABLE = ("failed", "cancelled", "dead_letter")
@@ -38,7 +40,7 @@ RETRY = Change(name="retry_many", noun="job", question="Run {} again?", done="re
 STATUSES = ("queued", "running", "succeeded", "failed", "cancelled", "dead_letter")
 
 
-@click.group()
+@click.group(commands=[artifacts])
 def jobs() -> None:
     """List, show, watch and cancel jobs, and run them again."""
 
@@ -96,7 +98,12 @@ def show(job_id: str, as_json: bool, url: str | None) -> None:
     Example:
       sluicegate jobs show 0197b2a4-5c1e-7d30-8f3a-1b2c3d4e5f60
     """
-    job = run(url, lambda client: client.get(job_id))
+
+    async def read(client: Client) -> tuple[Job, Why | None]:
+        job = await client.get(job_id)
+        return job, await client.why(job_id) if job.status == "queued" and not as_json else None
+
+    job, why = run(url, read)
     if as_json:
         output.document(job)
         return
@@ -108,6 +115,27 @@ def show(job_id: str, as_json: bool, url: str | None) -> None:
     output.pairs([(name, _text(value)) for name, value in fields.items() if value not in (None, [])])
     click.echo(click.style("payload", bold=True))
     click.echo(msgspec.json.format(msgspec.json.encode(payload), indent=2))
+    if why is not None and why.reasons:
+        click.echo(click.style("why it waits", bold=True))
+        reasons.show(why)
+
+
+@jobs.command("why")
+@click.argument("job_id")
+@json_option
+@url_option
+def why_(job_id: str, as_json: bool, url: str | None) -> None:
+    """Say why a job does not run: each reason, and what would change it.
+
+    \b
+    Example:
+      sluicegate jobs why 0197b2a4-5c1e-7d30-8f3a-1b2c3d4e5f60
+    """
+    why = run(url, lambda client: client.why(job_id))
+    if as_json:
+        output.document(why)
+    else:
+        reasons.show(why)
 
 
 @jobs.command()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -21,8 +23,10 @@ from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
     from sluicegate.operations.pause import PauseStatus
+    from sluicegate.operations.reasons import Why
     from sluicegate.settings import Settings
     from sluicegate.store.dead_letters import DeadLetter
+    from sluicegate.store.shelves import Artifact
     from sluicegate.store.workers import Presence
 
 EVENTS_PER_PAGE = 500
@@ -152,6 +156,10 @@ class Client:
     async def get(self, job_id: str) -> Job:
         return await self._transport.get(_checked(job_id))
 
+    async def why(self, job_id: str) -> Why:
+        """Why a job does not run, each true reason in order (Q-19); none when it runs or has ended."""
+        return await self._transport.why(_checked(job_id))
+
     async def list(
         self,
         *,
@@ -212,6 +220,20 @@ class Client:
             if len(page) < EVENTS_PER_PAGE:
                 return
             after = page[-1].id
+
+    async def artifacts(self, job_id: str) -> Sequence[Artifact]:
+        """The files that its workers stored with the job, by name."""
+        return await self._transport.artifacts(_checked(job_id))
+
+    async def download(self, artifact: Artifact, target: Path) -> None:
+        """Copy an artifact's content into a file, which is replaced once the copy is whole and checked.
+
+        Raises NotFound when another of its name has replaced it: list them again. OSError of the target.
+        """
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".sluicegate-") as folder:
+            copy = Path(folder) / "content"
+            await self._transport.download(artifact, copy)
+            copy.replace(target)
 
     async def cancel(self, job_id: str, reason: str | None = None) -> Job:
         """The job, `cancelled` or with the request noted; its worker then ends it. May be repeated.

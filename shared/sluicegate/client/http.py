@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from sluicegate.client import http_files
 from sluicegate.client.answers import JobPage
 from sluicegate.client.http_connection import HttpConnection
 from sluicegate.client.transport import Change, Results
@@ -19,7 +21,9 @@ from sluicegate.operations.answers import Listed, ManyAnswer
 if TYPE_CHECKING:
     from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.pause import PauseStatus
+    from sluicegate.operations.reasons import Why
     from sluicegate.store.dead_letters import DeadLetter
+    from sluicegate.store.shelves import Artifact
     from sluicegate.store.workers import Presence
 
 JOBS = "/api/queue/jobs"
@@ -69,6 +73,11 @@ class HttpTransport:
     async def get(self, job_id: str) -> Job:
         return _read(await self._connection.call("GET", f"{JOBS}/{job_id}"), Job)
 
+    async def why(self, job_id: str) -> Why:
+        from sluicegate.operations.reasons import Why
+
+        return _read(await self._connection.call("GET", f"{JOBS}/{job_id}/why"), Why)
+
     async def listing(self, query: Mapping[str, str]) -> JobPage:
         return _read(await self._connection.call("GET", JOBS, params=query), JobPage)
 
@@ -112,6 +121,18 @@ class HttpTransport:
                 pass
             if (job := await self.get(job_id)).terminal:  # else redriven in between: wait for its new end
                 return job
+
+    async def artifacts(self, job_id: str) -> list[Artifact]:
+        return await http_files.listing(self._connection, f"{JOBS}/{job_id}/artifacts")
+
+    async def download(self, artifact: Artifact, target: Path) -> None:
+        await http_files.download(
+            self._connection,
+            f"{JOBS}/{artifact.job_id}/artifacts/{artifact.id}/download",
+            target,
+            digest=artifact.digest,
+            retry_seconds=self._connection.retry_seconds,
+        )
 
     async def pause_status(self) -> PauseStatus:
         return _pause_status(await self._connection.call("GET", PAUSE))

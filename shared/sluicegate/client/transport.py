@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from sluicegate.client.answers import JobPage
@@ -13,7 +14,9 @@ from sluicegate.operations.answers import Listed, ManyAnswer
 if TYPE_CHECKING:
     from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.pause import PauseStatus
+    from sluicegate.operations.reasons import Why
     from sluicegate.store.dead_letters import DeadLetter
+    from sluicegate.store.shelves import Artifact
     from sluicegate.store.workers import Presence
 
 Change = Literal["cancel", "retry", "redrive", "purge"]
@@ -33,6 +36,8 @@ class Transport(Protocol):
     async def enqueue(self, job: bytes) -> Job: ...
     async def enqueue_many(self, jobs: Sequence[bytes]) -> Results: ...
     async def get(self, job_id: str) -> Job: ...
+
+    async def why(self, job_id: str) -> Why: ...
 
     async def listing(self, query: Mapping[str, str]) -> JobPage:
         """query: the parameters of the listing as REST has them."""
@@ -61,6 +66,12 @@ class Transport(Protocol):
 
     async def ended(self, job_id: str) -> Job:
         """The job, as soon as it is in a terminal state; learnt by push."""
+        ...
+
+    async def artifacts(self, job_id: str) -> list[Artifact]: ...
+
+    async def download(self, artifact: Artifact, target: Path) -> None:
+        """Write the content into a new file, and check it."""
         ...
 
     async def pause_status(self) -> PauseStatus: ...

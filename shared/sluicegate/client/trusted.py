@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -11,9 +14,9 @@ from sluicegate.artifacts import open_store
 from sluicegate.client.answers import JobPage
 from sluicegate.client.patience import Patience
 from sluicegate.client.transport import Change, Results
-from sluicegate.errors import Invalid, OutcomeUnknown, RequestError, StoreUnavailable
+from sluicegate.errors import Invalid, OutcomeUnknown, RequestError, StoreFault, StoreUnavailable
 from sluicegate.model import Event, Job, NewJob
-from sluicegate.operations import credentials, dead_jobs, jobs, many, pause, retries
+from sluicegate.operations import credentials, dead_jobs, jobs, many, pause, retries, why
 from sluicegate.operations.answers import Listed, ManyAnswer
 from sluicegate.operations.calls import (
     CancelCall,
@@ -24,11 +27,13 @@ from sluicegate.operations.calls import (
     RetryCall,
 )
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
+from sluicegate.operations.reasons import Why
 from sluicegate.settings import Settings
-from sluicegate.store import Store, cancellation, events, workers
+from sluicegate.store import Store, cancellation, events, shelves, workers
 from sluicegate.store import jobs as job_records
 from sluicegate.store.dead_letters import DeadLetter
 from sluicegate.store.notices import Notices
+from sluicegate.store.shelves import Artifact
 from sluicegate.store.workers import Presence
 from sluicegate.validation import convert, convert_text, decode
 
@@ -41,6 +46,7 @@ class TrustedTransport:
     def __init__(self, settings: Settings, *, reconnect_seconds: float) -> None:
         self._settings = settings
         self._reconnect_seconds = reconnect_seconds
+        self._files = open_store(settings)
         self._opened: tuple[Store, Notices] | None = None
 
     async def open(self) -> None:
@@ -64,6 +70,9 @@ class TrustedTransport:
 
     async def get(self, job_id: str) -> Job:
         return await job_records.get(self._store, job_id)
+
+    async def why(self, job_id: str) -> Why:
+        return await why.of(self._store, await job_records.get(self._store, job_id))
 
     async def listing(self, query: Mapping[str, str]) -> JobPage:
         wanted = convert_text(query, JobsQuery)
@@ -90,8 +99,7 @@ class TrustedTransport:
                 return await many.retry(self._store, wanted, actor=self._actor)
             case "redrive":
                 return await many.redrive(self._store, wanted, actor=self._actor)
-        files = open_store(self._settings)
-        return await many.purge_dead(self._store, files, wanted, actor=self._actor)
+        return await many.purge_dead(self._store, self._files, wanted, actor=self._actor)
 
     async def dead_letters(self, query: Mapping[str, str]) -> Listed[DeadLetter]:
         return await dead_jobs.page(self._store, convert_text(query, DeadLettersQuery))
@@ -136,6 +144,19 @@ class TrustedTransport:
                     return job
             except (StoreUnavailable, OutcomeUnknown) as error:
                 await patience.wait(error)
+
+    async def artifacts(self, job_id: str) -> list[Artifact]:
+        await job_records.get(self._store, job_id)
+        return await shelves.artifacts(self._store, job_id)
+
+    async def download(self, artifact: Artifact, target: Path) -> None:
+        found = hashlib.sha256()
+        with target.open("xb") as file:
+            async for chunk in self._files.read(artifact.job_id, artifact.id, artifact.digest):
+                found.update(chunk)
+                await asyncio.to_thread(file.write, chunk)
+        if f"sha256:{found.hexdigest()}" != artifact.digest:
+            raise StoreFault(f"the content of {artifact.name} is not what was stored")
 
     async def pause_status(self) -> pause.PauseStatus:
         return await pause.status(self._store)

@@ -27,6 +27,7 @@ class PresenceCall(Call):
     slots: Annotated[int, Meta(ge=1)]
     state: Literal["idle", "busy", "paused", "stopping"]
     jobs: Annotated[list[JobId], Meta(max_length=100)]
+    repositories: Annotated[list[str], Meta(max_length=200)] | None = None
 
 
 class DepartCall(Call):

@@ -56,6 +56,7 @@ def policy(who: Identity, call: ClaimCall, settings: Settings) -> Policy:
 async def heartbeat(store: Store, who: Identity, job_id: str, call: HeartbeatCall) -> HeartbeatAnswer:
     """Extend a lease; the job, with `system` beside its fields (70-1)."""
     worker_id, token = await held(store, who, job_id, call)
+    await store.hearing.seen(worker_id)
     (job,), system = await claims.heartbeat(
         store, worker_id, [Lease(job_id, token, milliseconds(call.lease_seconds))]
     )
@@ -68,6 +69,7 @@ async def heartbeat_many(store: Store, who: Identity, call: HeartbeatManyCall) -
     worker_id = who.worker(call.worker_id)
     tokens = await _all_held(store, who, worker_id, call.jobs)
     lease_ms = milliseconds(call.lease_seconds)
+    await store.hearing.seen(worker_id)
     wanted = [
         Lease(held.id, token, lease_ms)
         for held, token in zip(call.jobs, tokens, strict=True)
@@ -126,14 +128,19 @@ async def append(store: Store, who: Identity, job_id: str, call: AppendCall) -> 
 async def append_many(
     store: Store, who: Identity, call: AppendManyCall
 ) -> list[Event | SluicegateError | None]:
-    """Append to the histories of the worker's jobs, in order: each event, None where a log limit left it out,
-    or why it was refused. Those that can be appended are appended together.
+    """Append to the histories of the worker's jobs, in order: each event, None where a log limit left it out
+    or it was appended before, or why it was refused. Those that can be appended are appended together.
     """
     require_sizes(call.events, store.settings)
     worker_id = who.worker(call.worker_id)
     tokens = await _all_held(store, who, worker_id, call.events)
     wanted = [
-        events.Append(each.id, token, NewEvent(level=each.level, message=each.message, payload=each.payload))
+        events.Append(
+            each.id,
+            token,
+            NewEvent(level=each.level, message=each.message, payload=each.payload),
+            each.seq or 0,
+        )
         for each, token in zip(call.events, tokens, strict=True)
         if isinstance(token, int)
     ]

@@ -25,6 +25,7 @@ class Presence(Struct, rename="camel", kw_only=True):
     slots: int
     state: Literal["idle", "busy", "paused", "stopping"]
     jobs: list[str]
+    repositories: list[str] | None = None
     last_seen: str = ""
 
 

@@ -256,6 +256,7 @@ class Worker:
         jobs = [attempt.job_id for attempt in self._attempts.current()]
         self._metrics.slots.labels("busy").set(len(jobs))
         self._metrics.slots.labels("free").set(max(0, self.settings.worker_concurrency - len(jobs)))
+        named = self.settings.worker_repositories
         return Presence(
             worker_id=self._transport.worker_id,
             host=socket.gethostname(),
@@ -267,6 +268,7 @@ class Worker:
             slots=self.settings.worker_concurrency,
             state=self._state(bool(jobs)),
             jobs=jobs[:100],
+            repositories=None if named is None else list(named),
         )
 
     def _state(self, busy: bool) -> Any:

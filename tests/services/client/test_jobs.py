@@ -26,6 +26,18 @@ async def test_an_enqueued_job_is_what_was_asked_for(client: Client) -> None:
     assert await client.get(job.id) == job
 
 
+async def test_a_waiting_job_says_what_for(client: Client) -> None:
+    """Q-19."""
+    job = await client.enqueue(type="noop", required_capabilities=["gpu"])
+    found = await client.why(job.id)
+    assert (found.job_id, found.status) == (job.id, "queued")
+    assert [reason.code for reason in found.reasons][-2:] == ["no_worker_with_capability", "position"]
+    await client.cancel(job.id)
+    assert (await client.why(job.id)).reasons == []
+    with pytest.raises(NotFound):
+        await client.why(UNKNOWN)
+
+
 async def test_a_job_may_be_given_in_three_forms(client: Client) -> None:
     jobs = [
         await client.enqueue(NewJob(type="noop", payload={"n": 1}, max_run_seconds=5)),
