@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support import leftovers
+from tests.support import leftovers, multipart
 from tests.support.dev_process import dev
 from tests.support.terminal import terminal
 from tests.support.wait import until_sync
@@ -473,3 +473,40 @@ def test_a_choice_of_jobs_is_cancelled_after_a_question(deployment: Deployment, 
         assert "1,050 jobs cancelled." in asking.text and "%" not in asking.text
     assert deployment.job(running["id"])["cancelReason"] == "enough"
     assert deployment.out("jobs", "cancel", "--type", kind, "--status", "queued") == "0 jobs cancelled.\n"
+
+
+def test_artifacts_are_listed_and_fetched(deployment: Deployment, kind: str, tmp_path: Path) -> None:
+    """60-3, Q-10: into a file of their name, into a named one, or to a program."""
+    job_id = deployment.out("enqueue", "--type", kind, "--json")
+    job_id = json.loads(job_id)["id"]
+    job = deployment.claimed(kind)
+    assert deployment.run("jobs", "artifacts", job_id).stderr == "No artifacts.\n"
+    content = bytes(range(256)) * 1000
+    fields = {"workerId": WORKER, "leaseToken": job["leaseToken"], "name": "logs/a.bin"}
+    parts = [*((name, value.encode()) for name, value in fields.items()), ("file", content)]
+    url = f"{deployment.url}/api/queue/jobs/{job_id}/artifacts/upload"
+    request = urllib.request.Request(url, multipart.form(parts), multipart.HEADERS)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        made = json.load(answer)
+    listed = deployment.out("jobs", "artifacts", job_id).splitlines()
+    assert listed[0].split() == ["NAME", "BYTES", "TYPE", "AGE"]
+    assert listed[1].split()[:3] == ["logs/a.bin", "256,000", "application/octet-stream"]
+    assert json.loads(deployment.out("jobs", "artifacts", job_id, "--json"))["items"] == [made]
+    get = [*deployment.command("jobs", "artifacts", job_id), "--get", "logs/a.bin"]
+
+    def fetched(*words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*get, *words], env=deployment.env, cwd=tmp_path, capture_output=True, timeout=30, check=False
+        )
+
+    assert fetched("-o", "-").stdout == content
+    assert fetched().returncode == 0
+    assert (tmp_path / "a.bin").read_bytes() == content
+    assert b"there already" in fetched().stderr
+    (tmp_path / "a.bin").write_bytes(b"old")
+    assert fetched("-o", "a.bin").returncode == 0
+    assert (tmp_path / "a.bin").read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+    assert fetched("-o", "none/a").returncode == 2
+    missing = deployment.run("jobs", "artifacts", job_id, "--get", "b")
+    assert (missing.returncode, missing.stderr) == (1, f"Error: job {job_id} has no artifact 'b'\n")

@@ -59,7 +59,7 @@ class HttpConnection:
         if token := (token or "").strip():  # files end in a line feed
             self._headers |= {"X-Worker-Token": token} if worker else {"Authorization": f"Bearer {token}"}
         self._timeout_seconds = timeout_seconds
-        self._retry_seconds = retry_seconds
+        self.retry_seconds = retry_seconds
         self._reconnect_seconds = reconnect_seconds
         self._session: aiohttp.ClientSession | None = None
 
@@ -90,7 +90,7 @@ class HttpConnection:
         repeatable: repeating the request has no second effect. Only then is it sent again after it may
         have arrived; otherwise its loss is OutcomeUnknown. The two times are the connection's unless given.
         """
-        patience = Patience(self._retry_seconds if retry_seconds is None else retry_seconds)
+        patience = Patience(self.retry_seconds if retry_seconds is None else retry_seconds)
         timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         while True:
             try:
@@ -107,7 +107,7 @@ class HttpConnection:
 
         Each reconnect names the last id (`Last-Event-ID`), so nothing is missing and nothing comes twice.
         """
-        patience = Patience(self._retry_seconds)
+        patience = Patience(self.retry_seconds)
         last_id: str | None = None
         while True:
             started = time.monotonic()

@@ -7,14 +7,19 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
+import msgspec
 
 from sluicegate.client.http_connection import CONNECT_SECONDS, SILENCE_SECONDS, HttpConnection
 from sluicegate.client.patience import Patience
 from sluicegate.errors import OutcomeUnknown, SluicegateError, StoreUnavailable
 
+if TYPE_CHECKING:
+    from sluicegate.store.shelves import Artifact
+
+PAGE: Final = 200
 CHUNK_BYTES: Final = 256 * 1024
 TIMEOUT: Final = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
 """A large file may take long; nothing at all for a minute is too long."""
@@ -45,6 +50,27 @@ async def upload(
             await patience.wait(error)
         finally:
             file.close()
+
+
+async def listing(
+    connection: HttpConnection, path: str, *, retry_seconds: float | None = None
+) -> list[Artifact]:
+    """All artifacts of a job, by name."""
+    from sluicegate.operations.answers import Listed
+    from sluicegate.store.shelves import Artifact
+
+    found: list[Artifact] = []
+    query = {"limit": str(PAGE)}
+    while True:
+        reply = await connection.call("GET", path, params=query, retry_seconds=retry_seconds)
+        try:
+            page = msgspec.json.decode(reply, type=Listed[Artifact])
+        except msgspec.DecodeError as error:
+            raise SluicegateError(f"the server's answer is not understood: {error}") from error
+        found += page.items
+        if page.next_cursor is None:
+            return found
+        query["cursor"] = page.next_cursor
 
 
 async def download(

@@ -204,7 +204,10 @@ class HttpTransport:
             )
 
     async def artifacts(self, job_id: str) -> list[Artifact]:
-        return (await self._get(f"{JOBS}/{job_id}/artifacts", wire.ArtifactList)).items
+        with _understood():
+            return await http_files.listing(
+                self._connection, f"{JOBS}/{job_id}/artifacts", retry_seconds=OUTAGE_SECONDS
+            )
 
     async def announce(self, here: Presence) -> None:
         fields = msgspec.structs.asdict(here)

@@ -12,7 +12,7 @@ from sluicegate.operations import calls
 from sluicegate.store.claims import Wishes
 from sluicegate.store.endings import Complete, Ending, Fail, Release
 from sluicegate.store.events import Append
-from sluicegate.store.shelves import Artifact, StepCheckpoint
+from sluicegate.store.shelves import StepCheckpoint
 from sluicegate.times import from_rfc3339
 
 Finished = calls.Completed | calls.Failed | calls.Released
@@ -84,10 +84,6 @@ class Renewed(Items):
 class Claimed(Struct):
     jobs: list[Job]
     system: SystemState
-
-
-class ArtifactList(Struct):
-    items: list[Artifact]
 
 
 class StepList(Struct):
