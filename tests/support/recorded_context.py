@@ -111,7 +111,7 @@ class RecordedQueue:
 
     async def append_events(self, appends: Sequence[Append]) -> list[Event | RequestError | None]:
         kept = self._kept
-        for _, token, event in appends:
+        for _, token, event, _ in appends:
             if token == kept.token:
                 kept.events.append(
                     Event(

@@ -45,10 +45,45 @@ async def test_a_history_grows_in_order(store: Store, builder: JobBuilder) -> No
     assert places == sorted(set(places))
 
 
+async def test_a_repeated_batch_stands_once(store: Store, builder: JobBuilder) -> None:
+    """Q-5: a reply was lost and the batch is sent again, with what came meanwhile; attempts count apart."""
+    made, other = await builder.running(type="a"), await builder.running(type="b")
+    batch = [
+        events.Append(each.job_id, each.token, NewEvent(message=f"{seq}"), seq)
+        for seq in (1, 2, 5)
+        for each in (made, other)
+    ]
+    await events.append_many(store, "worker-1", batch[:4])
+    before = await contents(store)
+    assert await events.append_many(store, "worker-1", batch[:4]) == [None] * 4
+    assert changed(before, await contents(store)) == {"events"}
+    results = await events.append_many(store, "worker-1", batch)
+    assert [type(result) for result in results] == [type(None)] * 4 + [Event] * 2
+    for each in (made, other):
+        assert [event.message for event in (await events.page(store, each.job_id))[2:]] == ["1", "2", "5"]
+    await store.run("release", [(made.job_id, 1, "", 0.5)], worker="worker-1", max_releases=20, **BACKOFF)
+    await builder.claim()
+    (again,) = await events.append_many(store, "worker-1", [batch[0]._replace(token=2)])
+    assert isinstance(again, Event)
+
+
+async def test_a_repeated_log_event_counts_once(store: Store, builder: JobBuilder) -> None:
+    """Q-6: what was appended before does not use up the job's log limit."""
+    store.settings = msgspec.structs.replace(store.settings, job_log_max_entries=3)
+    made = await builder.running()
+    for seq in (1, 1, 1, 2, 2, 3, 4):
+        await events.append_many(
+            store, "worker-1", [events.Append(made.job_id, made.token, log(f"{seq}"), seq)]
+        )
+    shown = await events.page(store, made.job_id)
+    assert [event.message for event in shown[2:5]] == ["1", "2", "3"]
+    assert [(event.payload or {})["kind"] for event in shown[5:]] == ["events.truncated"]
+
+
 @pytest.mark.parametrize("case", fences.cases("append"), ids=str)
 async def test_a_refusal_writes_nothing(store: Store, builder: JobBuilder, case: fences.Case) -> None:
     made = await case.before(builder)
-    item = (made.job_id, made.token, "info", "hello", "", 0)
+    item = (made.job_id, made.token, "info", "hello", "", 0, 1)
     limits = {"max_log_bytes": 1000, "max_log_entries": 10}
     await fences.refuses(
         store, lambda: store.run("append_events", [item], worker=made.worker, **limits), case.word

@@ -193,11 +193,14 @@ class AppendCall(Held):
 
 
 class HeldEvent(HeldJob):
-    """An event of one of a worker's jobs."""
+    """An event of one of a worker's jobs. seq: rises with each event of an attempt; a call that is repeated
+    then appends what it has appended before no second time.
+    """
 
     message: Annotated[str, Meta(min_length=1)]
     level: EventLevel = "info"
     payload: dict[str, Any] | None = None
+    seq: Annotated[int, Meta(ge=1, lt=2**53)] | None = None
 
 
 class AppendManyCall(Call):

@@ -40,29 +40,36 @@ _TIMES: Final = frozenset({"nextAttemptAt"})
 
 
 class Append(NamedTuple):
-    """One event on its way to a job's history, under the lease token of the attempt that saw it."""
+    """One event on its way to a job's history, under the lease token of the attempt that saw it.
+
+    seq: rises with each event of an attempt, in the order in which they are appended; 0 for none.
+    """
 
     job_id: str
     token: int
     event: NewEvent
+    seq: int = 0
 
 
 async def append_many(
     store: Store, worker_id: str, appends: Sequence[Append]
 ) -> list[Event | RequestError | None]:
-    """Append in order; None where the job's log limit swallowed a log event. Not safe to repeat."""
+    """Append in order; None for a log event past the job's limit, and for one that was appended before.
+
+    Safe to repeat if each has a seq: the history then has each once.
+    """
     settings = store.settings
     items = []
-    for job_id, token, event in appends:
+    for job_id, token, event, seq in appends:
         payload = msgspec.json.encode(event.payload) if event.payload is not None else b""
         is_log = int(event.payload is not None and event.payload.get("kind") == "log")
         if len(payload) + len(event.message.encode()) > settings.max_event_bytes:
             raise Invalid.field("payload", f"an event is at most {settings.max_event_bytes} bytes")
-        items.append((job_id, token, event.level, event.message, payload, is_log))
+        items.append((job_id, token, event.level, event.message, payload, is_log, seq))
     replies = await store.run_many(
         "append_events",
         items,
-        repeatable=False,
+        repeatable=all(append.seq for append in appends),
         worker=worker_id,
         max_log_bytes=settings.job_log_max_bytes,
         max_log_entries=settings.job_log_max_entries,
@@ -195,7 +202,7 @@ def _value(name: str, text: str) -> Any:
 
 
 def _appended(word: str, append: Append) -> Event | RequestError | None:
-    if word == "TRUNCATED":
+    if word in ("TRUNCATED", "REPEATED"):
         return None
     if not word.startswith("OK "):
         return words.refused(word, append.job_id)

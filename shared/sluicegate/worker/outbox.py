@@ -1,8 +1,8 @@
 """What leaves the worker: events and endings, in one queue, in batches, flushed at once when idle.
 
 Whatever was put in first leaves first, so events of a job leave before its ending. While the store is away
-everything waits here, bounded: producers of events wait with it. An event whose answer was lost is sent
-again, and may then stand twice in the history; endings are fenced, and count once.
+everything waits here, bounded: producers of events wait with it. What is sent again because
+its answer was lost counts once: endings are fenced, events are numbered.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Outbox:
         while self._events >= MAX_WAITING:
             await self._moved.wait()
         self._events += 1
-        self._add(append)
+        # Numbered as they queue up, not as they are made: who waits for room may be overtaken.
+        self._add(append._replace(seq=self._added + 1))
 
     def add_ending(self, ending: Ending) -> None:
         self._add(ending)

@@ -50,7 +50,7 @@ end
 local function end_attempt(job, verb)
   settle(job.lane, string.sub(job.entry, 1, 2), { string.sub(job.entry, 3) })
   redis.call('ZREM', Q .. 'leases', job.id)
-  redis.call('HDEL', job_key(job.id), 'entry')
+  redis.call('HDEL', job_key(job.id), 'entry', 'appended')
   redis.call('HSET', job_key(job.id), 'ended', ending(job.token, verb, job.owner),
     'updated_at', int(now))
   free_slots(job.lane, job.id)

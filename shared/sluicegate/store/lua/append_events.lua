@@ -9,23 +9,33 @@
 --          message            text     sentence for people
 --          payload            text     JSON; empty for none
 --          is_log             integer  1: counts against the log limits
--- Replies  OK                 one word per event: OK <event id>, TRUNCATED, LEASE_LOST, OWNERSHIP_MISMATCH, JOB_NOT_FOUND
--- Repeat   not safe: the events would stand twice
+--          seq                integer  rises with each event of an attempt; 0 for an event without a number
+-- Replies  OK                 one word per event: OK <event id>, TRUNCATED, REPEATED, LEASE_LOST,
+--                             OWNERSHIP_MISMATCH, JOB_NOT_FOUND
+-- Repeat   safe with a seq: what the attempt has appended before is REPEATED; others would stand twice
 local words, jobs, changed = {}, {}, {}
 for at = 1, N do
-  local id, token, level, message, payload, is_log = each(at)
+  local id, token, level, message, payload, is_log, seq = each(at)
   local known = jobs[id .. ':' .. token]
   if not known then
     local job = load_job(id)
     known = { word = refusal(job, worker, token, nil), job = job }
     if not known.word then
-      local used = redis.call('HMGET', job_key(id), 'log_bytes', 'log_entries', 'log_truncated')
+      local used = redis.call('HMGET', job_key(id), 'log_bytes', 'log_entries', 'log_truncated', 'appended')
       known.bytes, known.entries, known.truncated = tonumber(used[1] or 0), tonumber(used[2] or 0), used[3]
+      known.appended = tonumber(used[4] or 0)
       changed[#changed + 1] = id
     end
     jobs[id .. ':' .. token] = known
   end
   local word = known.word
+  if not word and seq > 0 then
+    if seq <= known.appended then
+      word = 'REPEATED'
+    else
+      known.appended, known.numbered = seq, true
+    end
+  end
   if not word and is_log == 1 then
     known.logged = true
     known.bytes = known.bytes + #message + #payload
@@ -48,6 +58,9 @@ end
 for _, known in pairs(jobs) do
   if known.logged then
     redis.call('HSET', job_key(known.job.id), 'log_bytes', int(known.bytes), 'log_entries', int(known.entries))
+  end
+  if known.numbered then
+    redis.call('HSET', job_key(known.job.id), 'appended', int(known.appended))
   end
 end
 notify('events', changed)

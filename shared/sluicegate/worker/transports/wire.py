@@ -113,6 +113,7 @@ def reported(append: Append) -> calls.HeldEvent:
         message=event.message,
         level=event.level,
         payload=event.payload,
+        seq=append.seq or None,
     )
 
 

@@ -1,0 +1,47 @@
+"""Replies of the store that are lost: what is sent again counts once."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+from sluicegate.errors import StoreError
+from sluicegate.model import NewEvent
+from sluicegate.settings import Settings
+from sluicegate.store import Store, events
+from sluicegate.store.connections import connector
+from tests.services.client.breakage import Breakage
+from tests.support import given
+
+
+async def test_a_workers_events_stand_once(store: Store, settings: Settings) -> None:
+    """Q-5: connections break before, within and after the reply; sending is repeated until there is one."""
+    job = await given.running(store)
+    chance = random.Random(3)
+    breakage = Breakage(settings.redis_url, lambda _: chance.choice((0, chance.randrange(1, 300))))
+    numbers = iter(range(1, 10_000))
+    sent: list[str] = []
+    async with breakage.listening() as url:
+        broken = msgspec.structs.replace(settings, redis_url=url.replace("http:", "redis:") + "/0")
+        shaky = Store(broken, connector(broken))
+        while breakage.broken < 40:
+            batch = [
+                events.Append(job.id, given.token(job), NewEvent(message=str(number)), number)
+                for number, _ in zip(numbers, range(chance.randrange(1, 6)), strict=False)
+            ]
+            sent += [append.event.message for append in batch]
+            answered = False
+            while not answered:
+                try:
+                    await events.append_many(shaky, job.claimed_by or "", batch)
+                    answered = True
+                except StoreError:
+                    continue
+        await shaky.close()
+    found: list[str] = []
+    after = None
+    while page := await events.page(store, job.id, after=after, limit=500):
+        found += [event.message for event in page]
+        after = page[-1].id
+    assert found[2:] == sent
