@@ -74,6 +74,7 @@ def change_many(
     """Do it and print what came of it. Ends with 1 when one of them was refused, 2 when none was chosen."""
     if not (job_ids or choice):
         raise click.UsageError("say which: by JOB_ID... or by options like --type; never simply everything")
+    _require_ids(job_ids)
 
     async def work(client: Client) -> ManyAnswer:
         call = getattr(client, change.name)
@@ -88,6 +89,15 @@ def change_many(
         return await _in_portions(change, call, ids, reason=reason, choice=choice)
 
     _tell(change, run(url, work), as_json=as_json, each=bool(job_ids))
+
+
+def _require_ids(job_ids: Sequence[str]) -> None:
+    """Before anything is changed: one that is mistyped says so, and in words."""
+    from sluicegate.model import ID_PATTERN
+
+    for job_id in job_ids:
+        if not ID_PATTERN.match(job_id):
+            raise click.ClickException(f"there is no job {job_id!r}")
 
 
 async def _in_portions(

@@ -67,6 +67,14 @@ def test_wrong_use_ends_with_2_and_no_traceback(words: list[str]) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("words", [["dlq", "redrive"], ["dlq", "purge"], ["jobs", "retry"]], ids=" ".join)
+def test_a_mistyped_id_changes_nothing(words: list[str]) -> None:
+    """70-42: not even of the others; nothing is asked of a server."""
+    done = run(*words, "01890000-0000-7000-8000-000000000000", "../jobs", "--url", "http://127.0.0.1:1")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Error: there is no job '../jobs'\n"
+
+
 def test_nobody_there_ends_with_1_and_says_what_to_do() -> None:
     address = f"http://127.0.0.1:{free_port()}"
     for words in (["status"], ["jobs", "list"], ["enqueue", "--type", "noop"], ["pause", "--reason", "x"]):
