@@ -12,7 +12,7 @@ from sluicegate import keys
 from sluicegate.model import Job, Policy
 from sluicegate.store import cancellation, dead_letters, endings, limit_invariants, limits, sweeping
 from sluicegate.store.connection import Store
-from tests.support.job_builder import JobBuilder, Made
+from tests.support.job_builder import JobBuilder, Made, now_ms, past
 
 GPU = Policy(capabilities=("gpu",))
 REPO = "github.com/acme/a"
@@ -252,6 +252,16 @@ async def test_a_new_policy_finds_what_was_set_aside(store: Store, builder: JobB
     assert await store.command("ZCARD", keys.parked(GPU.id)) == 1
     await complete(builder, running)
     assert await ids(builder, GPU) == [waiting.job_id]
+
+
+async def test_a_slot_that_was_freed_while_nobody_was_there(store: Store, builder: JobBuilder) -> None:
+    """Q-18: with every policy forgotten, the lane stayed set aside although its limit had room."""
+    running = await builder.running(affinity_key="k")
+    waiting = await builder.waiting(affinity_key="k")
+    await past(store, await now_ms(store))
+    await sweeping.forget_policies(store, idle_seconds=0)
+    await complete(builder, running)
+    assert await ids(builder) == [waiting.job_id]
 
 
 async def test_a_forgotten_policy_leaves_nothing(store: Store, builder: JobBuilder) -> None:

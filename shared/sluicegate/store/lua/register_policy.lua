@@ -24,16 +24,25 @@ redis.call('ZADD', Q .. 'policies:used', int(now), policy)
 local slice = redis.call('ZSCAN', Q .. 'ready', cursor, 'COUNT', '400')
 policy_texts = { policy, '~' .. text }
 local found = slice[2]
+local roomy = {}
 for at = 1, #found, 2 do
   local lane, class, score = string.sub(found[at], 1, -3), string.sub(found[at], -2), found[at + 1]
   if #readers(lane) > 0 then
     local limit, member = parked_by(lane, class, score)
     if limit then
       redis.call('ZADD', Q .. 'parked:' .. policy, '0', member)
+      if running_under(limit) < limit.most then
+        roomy[limit.name] = limit
+      end
     else
       redis.call('ZADD', order_of(policy, lane), score, found[at])
     end
   end
+end
+-- When a slot was freed, nobody may have been there to see the lane that it was for.
+policy_texts, matches = nil, {}
+for _, limit in pairs(roomy) do
+  give_back(limit)
 end
 if slice[1] == '0' then
   redis.call('HSET', Q .. 'policies', policy, '+' .. text)
