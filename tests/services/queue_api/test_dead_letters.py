@@ -11,6 +11,7 @@ import uuid_utils
 
 from services.queue_api.app import build
 from sluicegate import artifacts, keys
+from sluicegate.errors import StoreUnavailable
 from sluicegate.http import serving
 from sluicegate.operations import many
 from sluicegate.operations.calls import ManyCall, ManyFilter
@@ -19,7 +20,7 @@ from sluicegate.store import audit, endings, invariants
 from sluicegate.store.connection import Store
 from tests.services.queue_api.conftest import Api
 from tests.support.contents import changed, contents
-from tests.support.job_builder import JobBuilder, now_ms, past
+from tests.support.job_builder import JobBuilder, Made, now_ms, past
 from tests.support.tokens import bearer, operator_token
 
 CHANGES = ("/jobs/cancel", "/jobs/retry", "/dead-letters/redrive", "/dead-letters/purge")
@@ -364,3 +365,28 @@ async def test_only_operators_change_many(
     if change != "/jobs/cancel":
         done = [each for each in (await audit.page(store))[0] if each.target == made.job_id]
         assert [(each.actor_user_id, each.reason) for each in done] == [("ann", "r")]
+
+
+async def test_a_call_that_was_cut_short_is_repeated(api: Api, store: Store, builder: JobBuilder) -> None:
+    """Q-8, 70-10: what it had changed stays changed, and is changed and audited once."""
+    await builder.enqueued(*(builder.submission("bulk", max_attempts=1) for _ in range(250)))
+    for job in [job for _ in range(3) for job in await builder.claim(limit=100)]:
+        made = Made(job.id, int(job.lease_token or 0))
+        await builder.ended(made, endings.Fail(made.job_id, made.token, "broken"))
+    run, calls = store.run, 0
+
+    async def breaking(name: str, items: Any = (), /, **rest: Any) -> Any:
+        nonlocal calls
+        calls += name == "redrive"
+        if calls == 2:
+            raise StoreUnavailable("away")
+        return await run(name, items, **rest)
+
+    store.run = breaking  # type: ignore[method-assign]
+    answer = await api.post("/dead-letters/redrive", {"filter": {"type": "bulk"}})
+    assert (answer.status, answer.code) == (503, "store_unavailable")
+    store.run = run  # type: ignore[method-assign]
+    assert (await api.post("/dead-letters/redrive", {"filter": {"type": "bulk"}})).json["changed"] == 150
+    entries, _ = await audit.page(store, control="dead_letter_redrive", limit=500)
+    assert len(entries) == len({each.target for each in entries}) == 250
+    assert await invariants.check(store) == []
