@@ -13,15 +13,15 @@ from sluicegate.store import Store, cancellation, events, jobs
 from tests.support.contents import kinds
 from tests.support.job_builder import JobBuilder
 from tests.support.marked import marked
-from tests.support.programs import Programs, programs
+from tests.support.programs import Programs, Way, programs
 from tests.support.wait import until
 
 TREE = "import os, time; os.fork(); os.fork(); print('ready', flush=True); time.sleep(600)"
 
 
 @pytest.fixture
-def started(store_url: str, tmp_path: Path) -> Iterator[Programs]:
-    with programs(store_url, tmp_path) as running:
+def started(store_url: str, tmp_path: Path, way: Way) -> Iterator[Programs]:
+    with programs(store_url, tmp_path, way) as running:
         yield running
 
 
@@ -81,7 +81,8 @@ async def test_a_flood_of_odd_output_harms_nobody(store: Store, started: Program
     code = "import os\nfor _ in range(60): os.write(1, bytes(range(256)) * 256)"
     payload = {"commands": [[sys.executable, "-c", code]]}
     (job_id,) = await make.enqueued(make.submission("command", payload=payload))
-    await started.worker(JOB_LOG_MAX_BYTES="200000")
+    started.settings["JOB_LOG_MAX_BYTES"] = "200000"
+    await started.worker()
     await until(lambda: _has_status(store, job_id, "succeeded"), "the job succeeds", timeout=30)
     found = await events.page(store, job_id, limit=500)
     logs = [event for event in found if event.payload and event.payload["kind"] == "log"]

@@ -16,8 +16,9 @@ import pytest
 from sluicegate.dev.embedded_store import EmbeddedStore
 from sluicegate.settings import Settings
 from sluicegate.store import Store, events, invariants, jobs
+from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.job_builder import JobBuilder
-from tests.support.programs import Program, Programs, programs
+from tests.support.programs import Program, Programs, Way, programs
 from tests.support.wait import until
 
 
@@ -29,8 +30,8 @@ def valkey(tmp_path: Path) -> Iterator[EmbeddedStore]:
 
 
 @pytest.fixture
-def started(valkey: EmbeddedStore, tmp_path: Path) -> Iterator[Programs]:
-    with programs(valkey.url, tmp_path) as running:
+def started(valkey: EmbeddedStore, tmp_path: Path, way: Way) -> Iterator[Programs]:
+    with programs(valkey.url, tmp_path, way) as running:
         yield running
 
 
@@ -59,11 +60,12 @@ async def succeeded_once(store: Store, job_ids: list[str]) -> None:
     assert await invariants.check(store) == []
 
 
+@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_a_store_that_is_killed_loses_nothing(
     store: Store, started: Programs, valkey: EmbeddedStore
 ) -> None:
     """503 `store_unavailable` meanwhile; workers and sweeper reconnect by themselves; each job ends once."""
-    api, url = await started.service("queue_api")
+    api, url = await started.service("queue_api")  # beside the one of workers over HTTP
     sweeper = await started.sweeper()
     workers = [await started.worker(f"worker-{number}") for number in range(2)]
     job_ids = await enqueued(store, 1500, "small")
@@ -111,6 +113,7 @@ async def test_a_job_goes_on_while_the_store_is_away(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("way", ["redis"], indirect=True)
 async def test_chaos(store: Store, started: Programs, valkey: EmbeddedStore) -> None:
     """2,000 jobs, three workers killed -9 twenty times, the store once: each job succeeds exactly once."""
     dice = random.Random(2000)

@@ -11,10 +11,11 @@ import psutil
 import pytest
 
 from sluicegate.store import Store, events, invariants, jobs
+from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.contents import kinds
 from tests.support.job_builder import JobBuilder
 from tests.support.marked import marked
-from tests.support.programs import Program, Programs, programs
+from tests.support.programs import Program, Programs, Way, programs
 from tests.support.wait import until
 
 AGENT = """
@@ -29,8 +30,8 @@ COMMANDS = {"commands": [[sys.executable, "-c", AGENT], [sys.executable, "-c", "
 
 
 @pytest.fixture
-def started(store_url: str, tmp_path: Path) -> Iterator[Programs]:
-    with programs(store_url, tmp_path) as running:
+def started(store_url: str, tmp_path: Path, way: Way) -> Iterator[Programs]:
+    with programs(store_url, tmp_path, way) as running:
         yield running
 
 
@@ -112,6 +113,7 @@ async def test_a_worker_that_stood_still_may_get_its_own_job_back(store: Store, 
     assert (await kinds(store, job_id)).count("job.succeeded") == 1
 
 
+@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_killed_services_lose_nothing(store: Store, started: Programs, tmp_path: Path) -> None:
     """kill -9 of queue_api, control and sweeper in mid-job; all state is in the store."""
     import aiohttp

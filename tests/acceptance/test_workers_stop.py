@@ -13,7 +13,7 @@ import pytest
 from sluicegate.store import Store, invariants, jobs, pause, workers
 from tests.support.contents import kinds
 from tests.support.job_builder import JobBuilder
-from tests.support.programs import Program, Programs, programs
+from tests.support.programs import Program, Programs, Way, programs
 from tests.support.wait import until
 
 PATIENT = {"WORKER_SHUTDOWN_SECONDS": "60", "STOP_SIGINT_GRACE_SECONDS": "60", "WORKER_LEASE_SECONDS": "30"}
@@ -21,8 +21,8 @@ IDLE_MIB = 60
 
 
 @pytest.fixture
-def started(store_url: str, tmp_path: Path) -> Iterator[Programs]:
-    with programs(store_url, tmp_path) as running:
+def started(store_url: str, tmp_path: Path, way: Way) -> Iterator[Programs]:
+    with programs(store_url, tmp_path, way) as running:
         yield running
 
 
@@ -132,7 +132,7 @@ async def test_a_quiesced_job_is_released_at_once(store: Store, started: Program
 
 
 async def test_an_idle_worker_is_small_and_stops_at_once(store: Store, started: Programs) -> None:
-    worker = started.start("services.worker", WORKER_ID="idle")
+    worker = started.start("services.worker", WORKER_ID="idle", **await started.reach())
     await worker.said("worker.started")
     await until(lambda: _seen(store, "idle"), "it has announced itself")
     memory = psutil.Process(worker.process.pid).memory_info().rss / 2**20

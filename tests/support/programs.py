@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
+from sluicegate.dev.embedded_store import free_port
 from tests.support.marked import new_mark
 from tests.support.wait import until
 
@@ -80,17 +81,27 @@ class Program:
         return psutil.Process(self.process.pid).children(recursive=True)
 
 
-class Programs:
-    """Starts processes on one store; variables are settings without their prefix."""
+Way = Literal["redis", "http"]
+NO_STORE = "redis://127.0.0.1:1/0"
 
-    def __init__(self, redis_url: str, folder: Path) -> None:
-        self._settings = {**QUICK, "REDIS_URL": redis_url, "DATA_DIR": str(folder / "data")}
+
+class Programs:
+    """Starts processes on one store; variables are settings without their prefix.
+
+    way: how workers reach the queue. Over HTTP they know no store, and `queue_api` is started for the first.
+    """
+
+    def __init__(self, redis_url: str, folder: Path, way: Way = "redis") -> None:
+        self.settings = {**QUICK, "REDIS_URL": redis_url, "DATA_DIR": str(folder / "data")}
         self._folder = folder
+        self._api_port = str(free_port())
+        self.way = way
+        self.queue_api: Program | None = None
         self.started: list[Program] = []
 
     def start(self, module: str, **variables: str) -> Program:
         mark = new_mark()
-        settings = {f"SLUICEGATE_{name}": text for name, text in {**self._settings, **variables}.items()}
+        settings = {f"SLUICEGATE_{name}": text for name, text in {**self.settings, **variables}.items()}
         log = self._folder / f"{len(self.started)}-{module}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -106,9 +117,24 @@ class Programs:
 
     async def worker(self, name: str = "worker-1", **variables: str) -> Program:
         """The worker of tests/support/worker_program.py, once it works."""
+        variables = {**await self.reach(), **variables}
         program = self.start("tests.support.worker_program", WORKER_ID=name, **variables)
         await program.said("worker.started")
         return program
+
+    async def reach(self) -> dict[str, str]:
+        """What a worker has to be told to reach the queue."""
+        if self.way == "redis":
+            return {}
+        if self.queue_api is None:
+            await self.start_api()
+        return {"URL": f"http://127.0.0.1:{self._api_port}", "REDIS_URL": NO_STORE}
+
+    async def start_api(self) -> Program:
+        """The `queue_api` that workers are told of, always at the same address."""
+        self.queue_api = self.start("services.queue_api", QUEUE_API_PORT=self._api_port)
+        await self.queue_api.said("service_listening")
+        return self.queue_api
 
     async def sweeper(self) -> Program:
         program = self.start("services.sweeper")
@@ -123,9 +149,9 @@ class Programs:
 
 
 @contextmanager
-def programs(redis_url: str, folder: Path) -> Iterator[Programs]:
+def programs(redis_url: str, folder: Path, way: Way = "redis") -> Iterator[Programs]:
     """All that was started is killed at the end, if it still runs."""
-    started = Programs(redis_url, folder)
+    started = Programs(redis_url, folder, way)
     try:
         yield started
     finally:

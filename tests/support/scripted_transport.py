@@ -48,6 +48,7 @@ class ScriptedTransport:
         self.refusals: dict[str, RequestError] = {}
         self.answers: deque[Answer] = deque()
         self.requests: list[tuple[int, str]] = []
+        self.policies: list[Policy] = []
         self.waits: list[float] = []
         self.renewed: list[list[Lease]] = []
         self.wishes: dict[str, Wishes | RequestError] = {}
@@ -77,6 +78,7 @@ class ScriptedTransport:
         self, policy: Policy, *, lease_ms: int, limit: int, request_id: str, wait_seconds: float
     ) -> Found:
         self.requests.append((limit, request_id))
+        self.policies.append(policy)
         self._woken.clear()
         await self._pass()
         self._maybe_fail("claim")

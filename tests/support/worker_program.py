@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 
 from sluicegate import JobContext, Worker, log
+from sluicegate.settings import WorkerSettings, load
 
 log.configure("worker", "info")
-worker = Worker.from_redis()
+worker = Worker.from_settings(load(WorkerSettings))
 
 
 @worker.handler("small")

@@ -12,12 +12,15 @@ from sluicegate.errors import Forbidden, OutcomeUnknown, RequestError, StoreErro
 from sluicegate.log import log
 from sluicegate.model import Policy
 from sluicegate.settings import WorkerSettings
+from sluicegate.store.claims import Lease
 from sluicegate.worker.controls import PauseState
 from sluicegate.worker.transports import Claimed, Found, Transport
 
 MAX_CLAIM: Final = 100
 WAIT_SECONDS: Final = 20.0
 """How long one claim waits for work before the next one does; below the patience of proxies."""
+NOTHING_NEW: Final = Policy(types=())
+"""A request that is repeated with this policy gets what it got before, and nothing else."""
 
 
 class ClaimLoop:
@@ -104,14 +107,14 @@ class ClaimLoop:
             last = self._stopping.is_set()
             try:
                 found = await self._transport.claim(
-                    self._policy,
+                    NOTHING_NEW if last else self._policy,
                     lease_ms=lease_ms,
                     limit=limit,
                     request_id=request_id,
                     wait_seconds=0.0 if last else WAIT_SECONDS,
                 )
                 self._measure(found)
-                return found
+                return await self._still_held(found, lease_ms)
             except (Unauthenticated, Forbidden):
                 raise
             except (StoreError, RequestError) as error:
@@ -124,6 +127,21 @@ class ClaimLoop:
                     await self._stopping.wait()
             pause = min(pause * 2, 2.0)
         return None
+
+    async def _still_held(self, found: Found, lease_ms: int) -> Found:
+        """An answer that may be older than its leases, as of a process that stood still, is not believed."""
+        if not found.attempts or found.seconds * 1000 < lease_ms:
+            return found
+        leases = [Lease(attempt.job_id, attempt.token, lease_ms) for attempt in found.attempts]
+        renewal = await self._transport.renew(leases)
+        held = [
+            attempt
+            for attempt, answer in zip(found.attempts, renewal.items, strict=True)
+            if not isinstance(answer, RequestError)
+        ]
+        if lost := len(leases) - len(held):
+            log.warning("worker.claim.late", jobs=lost)
+        return found._replace(attempts=held, system=renewal.system)
 
     async def _wait_while_paused(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -117,6 +117,24 @@ async def test_a_claim_that_is_woken_returns_and_claims_nothing_later(
         assert (await jobs.get(store, made.job_id)).status == "queued"
 
 
+async def test_woken_it_returns_what_was_on_its_way(
+    store: Store, transport: Transport, make: JobBuilder
+) -> None:
+    """Q-16: woken in the very moment in which a job comes, it returns the job or leaves it in the queue."""
+    for number in range(5):
+        waiting = asyncio.create_task(claimed(transport, wait=20, request=f"r-{number}"))
+        await asyncio.wait([waiting], timeout=0.05)
+        made = await make.waiting()
+        await asyncio.sleep(0.0005 * number)
+        transport.wake()
+        found = await asyncio.wait_for(waiting, 2)
+        status = (await jobs.get(store, made.job_id)).status
+        assert status == ("running" if found.attempts else "queued")
+        if not found.attempts:
+            found = await claimed(transport, request=f"s-{number}")
+        assert [each.job_id for each in found.attempts] == [made.job_id]
+
+
 async def test_while_paused_nothing_is_claimed(store: Store, transport: Transport, make: JobBuilder) -> None:
     """P-4, P-5."""
     await make.waiting()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from sluicegate.errors import Forbidden, OutcomeUnknown, StoreUnavailable, Unauthenticated
+from sluicegate.errors import Forbidden, LeaseLost, OutcomeUnknown, StoreUnavailable, Unauthenticated
 from sluicegate.model import Policy, SystemState
 from sluicegate.settings import WorkerSettings
 from sluicegate.store.claims import Attempt
@@ -191,6 +191,18 @@ async def test_stopping_asks_once_more_for_jobs_whose_reply_was_lost(queue: Scri
         await asyncio.wait_for(task, 1)
     assert slots.started == ["job-1"]
     assert len({request for _, request in queue.requests}) == 1
+    assert queue.policies == [Policy(), Policy(types=())]  # and for nothing that is new
+
+
+async def test_an_answer_older_than_its_leases_is_not_believed(queue: ScriptedTransport) -> None:
+    """Q-9: a process that stood still reads a claim whose jobs run elsewhere by now; it started them."""
+    late = found(*jobs(1, 2), seconds=WorkerSettings().worker_lease_seconds)
+    queue.answers.append(late)
+    queue.wishes["job-1"] = LeaseLost("it is another's")
+    slots = Slots(queue, free=2)
+    async with running(slots):
+        await until(lambda: slots.started, "what it still holds is started")
+    assert slots.started == ["job-2"]
 
 
 @pytest.mark.parametrize("state", ["waiting for work", "busy", "paused"])

@@ -44,7 +44,7 @@ class Claimed(Protocol):
 
 
 class Found(NamedTuple):
-    """What a claim found. seconds: how long the queue took for it, its waiting left out."""
+    """What a claim found. seconds: how long the call took that found it; its leases are no older."""
 
     attempts: Sequence[Claimed]
     system: SystemState

@@ -240,10 +240,13 @@ class HttpTransport:
         )
 
     async def _claimed_before(self, call: calls.ClaimCall) -> wire.Claimed:
-        """What a call got whose answer was not waited for. Until that is known its outcome is not."""
+        """What a call got whose answer was not waited for. Until that is known its outcome is not.
+
+        The request is repeated for jobs of no type at all: it gets what it got before, and nothing else.
+        """
         await asyncio.sleep(UNHEARD_SECONDS)
         try:
-            return await self._claimed(msgspec.structs.replace(call, wait_seconds=0.0))
+            return await self._claimed(msgspec.structs.replace(call, wait_seconds=0.0, allowed_types=[]))
         except StoreError as error:
             raise OutcomeUnknown(error.detail) from error
 
