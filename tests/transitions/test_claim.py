@@ -261,6 +261,21 @@ async def test_an_entry_without_its_job_holds_up_nobody(store: Store, builder: J
 
 
 @pytest.mark.damages_the_store
+@pytest.mark.parametrize("state", ["waiting", "running", "succeeded"])
+async def test_an_entry_of_a_job_that_stands_elsewhere_runs_nothing_twice(
+    store: Store, builder: JobBuilder, state: str
+) -> None:
+    """Such an entry once gave out a job that was running, or had ended, again."""
+    made = await builder.made(state, type="other")
+    kept = await builder.waiting()
+    await store.command("XADD", keys.lane(LANE, "+w"), "*", "job", made.job_id)
+    await store.command("HINCRBY", keys.LANES, f"{LANE}+w", 1)
+    claimed = [job.id for job in await builder.claim(builder.work, limit=5)]
+    assert claimed == [kept.job_id]
+    assert await store.command("XLEN", keys.lane(LANE, "+w")) == 1
+
+
+@pytest.mark.damages_the_store
 async def test_a_lane_that_counts_too_many_holds_up_nobody(store: Store, builder: JobBuilder) -> None:
     """A wrong count once ended the claim in its middle, with jobs delivered and no lease."""
     one, other = await builder.waiting(), await builder.waiting(type="other")

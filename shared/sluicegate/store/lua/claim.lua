@@ -113,22 +113,30 @@ local function take_from(lane, class, top)
     local id = entry[2][2]
     local key = job_key(id)
     local fields = redis.call('HGETALL', key)
-    if #fields == 0 then
-      -- An entry without its job, left by a damaged store: it holds up nobody.
+    local created_at, attempt, last_token = now, '1', 0
+    local status, reference, waiting_since
+    for at = 1, #fields, 2 do
+      local field = fields[at]
+      if field == 'status' then
+        status = fields[at + 1]
+      elseif field == 'entry' then
+        reference = fields[at + 1]
+      elseif field == 'created_at' then
+        created_at = fields[at + 1]
+      elseif field == 'attempt' then
+        attempt = fields[at + 1]
+      elseif field == 'token' then
+        last_token = tonumber(fields[at + 1])
+      elseif field == 'waiting_since' then
+        waiting_since = true
+      end
+    end
+    if status ~= 'queued' or reference ~= class .. entry[1] then
+      -- Left by a damaged store: its job is gone, has ended, or stands elsewhere and would run twice.
       settle(lane, class, { entry[1] })
     else
-      local created_at, attempt, last_token = now, '1', 0
-      for at = 1, #fields, 2 do
-        local field = fields[at]
-        if field == 'created_at' then
-          created_at = fields[at + 1]
-        elseif field == 'attempt' then
-          attempt = fields[at + 1]
-        elseif field == 'token' then
-          last_token = tonumber(fields[at + 1])
-        elseif field == 'waiting_since' then
-          redis.call('HDEL', key, 'waiting_since')
-        end
+      if waiting_since then
+        redis.call('HDEL', key, 'waiting_since')
       end
       local token = int(last_token + 1)
       redis.call('HSET', key, 'status', 'running', 'owner', worker, 'token', token, 'started_at', int(now))
