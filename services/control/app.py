@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
 from services.control.dashboard.live_board import LiveBoard
 from services.control.dashboard.rendering import Pages
-from services.control.handlers.pages import BOARD, NOTICES, PAGES
+from services.control.handlers.pages import BOARD, LIVE_EVENTS, PAGES, appended
 from services.control.handlers.static_files import FILES, files
 from services.control.routes import ROUTES
 from sluicegate.http import application
 from sluicegate.settings import ControlSettings
 from sluicegate.store.connection import Store
+from sluicegate.store.live_events import LiveEvents
 from sluicegate.store.notices import Notices
 
 
@@ -19,12 +22,13 @@ def build(settings: ControlSettings, store: Store) -> web.Application:
     """The app; the store stays the caller's to close, after the app's cleanup."""
     app = application(settings, store, ROUTES)
     app[PAGES] = Pages()
-    app[NOTICES] = Notices(store)
-    app[BOARD] = LiveBoard(store, app[NOTICES], app[PAGES])
+    notices = Notices(store)
+    app[BOARD] = LiveBoard(store, notices, app[PAGES])
+    app[LIVE_EVENTS] = LiveEvents(store, notices, partial(appended, app[PAGES]))
     app[FILES] = files()
-    app.on_cleanup.append(_close_notices)
+    app.on_cleanup.append(_close_reader)
     return app
 
 
-async def _close_notices(app: web.Application) -> None:
-    await app[NOTICES].close()
+async def _close_reader(app: web.Application) -> None:
+    await app[LIVE_EVENTS].close()

@@ -61,11 +61,6 @@ async def latest_lines(store: Store, job_id: str) -> tuple[list[Line], bool]:
     return _lines(reversed(found)), True
 
 
-async def lines_after(store: Store, job_id: str, after: str) -> list[Line]:
-    """At most one page of what came after that event; empty when there is nothing new."""
-    return _lines(await job_events.page(store, job_id, after=after, before=None, sort="asc", limit=PAGE))
-
-
 def plain_text(text: str) -> str:
     """Terminal output without escape sequences; a carriage return starts a new line."""
     return _CONTROL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")

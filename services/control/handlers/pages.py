@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -17,14 +17,15 @@ from services.control.dashboard.live_board import GAP_SECONDS, LONGEST_SECONDS, 
 from services.control.dashboard.rendering import CONTENT_SECURITY_POLICY, Pages
 from sluicegate.errors import NotFound, SluicegateError
 from sluicegate.http import IDENTITY, LONG_REQUESTS, SETTINGS, STORE, EventStream
-from sluicegate.model import Job, SystemState
+from sluicegate.http.sse import frame
+from sluicegate.model import Event, Job, SystemState
 from sluicegate.store import jobs as job_records
 from sluicegate.store import pause as pause_record
-from sluicegate.store.notices import Notices
+from sluicegate.store.live_events import Follower, LiveEvents
 
 PAGES: Final = web.AppKey("pages", Pages)
 BOARD: Final = web.AppKey("board", LiveBoard)
-NOTICES: Final = web.AppKey("notices", Notices)
+LIVE_EVENTS: Final = web.AppKey("live_events", LiveEvents)
 
 RETRY_AFTER_SECONDS: Final = 1
 NOTHING_SEEN: Final = "0-0"
@@ -106,48 +107,46 @@ async def overview_events(request: web.Request) -> web.StreamResponse:
 
 async def job_events(request: web.Request) -> web.StreamResponse:
     """`put` as above; `append`: HTML whose elements' content goes to the end of `data-into`; `end`."""
-    store, job_id = request.app[STORE], request.match_info["id"]
-    found = await job_records.get(store, job_id)
+    job_id = request.match_info["id"]
     after = request.headers.get("Last-Event-ID") or request.query.get("after") or NOTHING_SEEN
-    lines = await job_page.lines_after(store, job_id, after)
-    stream = await EventStream.open(request)
-    with contextlib.suppress(ConnectionResetError):
-        try:
-            await _follow(request, stream, found, after, lines)
-        except NotFound:
-            await stream.send(_text(""), event="end")
+    async with request.app[LIVE_EVENTS].follow(job_id, after) as follower:
+        stream = await EventStream.open(request)
+        with contextlib.suppress(ConnectionResetError, NotFound):
+            await _follow(request, stream, follower, job_id)
+        with contextlib.suppress(ConnectionResetError):
+            if not request.app[LONG_REQUESTS].over(request):
+                await stream.send(_text(""), event="end")
     return stream.response
 
 
-async def _follow(
-    request: web.Request, stream: EventStream, found: Job, after: str, lines: Sequence[job_page.Line]
-) -> None:
-    """Send what is new until the job has ended and everything was sent. The job is read before its events:
-    one that has ended has all its events by then."""
+async def _follow(request: web.Request, stream: EventStream, follower: Follower, job_id: str) -> None:
+    """Send what is new until the job has ended and everything was sent, or raise NotFound."""
     store, pages, waiting = request.app[STORE], request.app[PAGES], request.app[LONG_REQUESTS]
     shown: tuple[Job, SystemState] | None = None
-    async with request.app[NOTICES].subscribe(found.id) as changes:
-        while not waiting.over(request):
-            system = await pause_record.read(store)
-            if (found, system) != shown:
-                shown = (found, system)
-                parts = ("parts/strip.html", "parts/job.html")
-                values = {"job": found, "row": Row.of(found), "system": system}
-                await stream.send(_text("".join(pages.render(each, **values) for each in parts)), event="put")
-            while lines:
-                after = lines[-1].id
-                markup = pages.render("parts/append.html", events=lines)
-                await stream.send(_text(markup), event="append", id=after)
-                lines = await job_page.lines_after(store, found.id, after)
-            if found.terminal:
-                await stream.send(_text(""), event="end")
+    while not waiting.over(request):
+        over = follower.over  # before the job is read: what is shown last is how it ended
+        found, system = await job_records.get(store, job_id), await pause_record.read(store)
+        if (found, system) != shown:
+            shown = (found, system)
+            parts = ("parts/strip.html", "parts/job.html")
+            values = {"job": found, "row": Row.of(found), "system": system}
+            await stream.send(_text("".join(pages.render(each, **values) for each in parts)), event="put")
+        while lines := await follower.take():
+            if not await stream.write_soon(b"".join(lines), request, waiting):
                 return
+        if over:
+            return
+        if not follower.over:
             await stream.keepalive()
             async with waiting.patience(request, LONGEST_SECONDS):
                 await asyncio.sleep(GAP_SECONDS)
-                await changes.wait(LONGEST_SECONDS)
-            found = await job_records.get(store, found.id)
-            lines = await job_page.lines_after(store, found.id, after)
+                await follower.more()
+
+
+def appended(pages: Pages, event: Event) -> bytes:
+    """One event as every viewer of its job is sent it."""
+    markup = pages.render("parts/append.html", events=[job_page.Line.of(event)])
+    return frame(_text(markup), event="append", id=event.id)
 
 
 def _text(markup: str) -> bytes:
