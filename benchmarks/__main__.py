@@ -16,6 +16,7 @@ import uvloop
 from rich.console import Console
 
 from benchmarks import (
+    artifact,
     cancel,
     ceiling,
     claim_cost,
@@ -37,7 +38,7 @@ from sluicegate.errors import SluicegateError
 SUBJECTS: Final = (
     ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, *pickup.SUBJECTS, cancel.SUBJECT, pause.SUBJECT,
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
-    idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT,
+    artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT,
 )  # fmt: skip
 RUNS: Final = 5
 QUICK_RUNS: Final = 2

@@ -100,21 +100,31 @@ class Rig:
     @contextlib.asynccontextmanager
     async def service(self, name: str) -> AsyncIterator[str]:
         """The address of `services.<name>`, an HTTP service, once it is ready."""
-        async with self._listening(f"services.{name}", f"SLUICEGATE_{name.upper()}_PORT") as url:
+        async with self.service_process(name) as (_, url):
             yield url
+
+    @contextlib.asynccontextmanager
+    async def service_process(self, name: str, **settings: str) -> AsyncIterator[tuple[Program, str]]:
+        """The same with its process. settings: variables without their prefix."""
+        environment = {f"SLUICEGATE_{key}": value for key, value in settings.items()}
+        port_variable = f"SLUICEGATE_{name.upper()}_PORT"
+        async with self._listening(f"services.{name}", port_variable, environment) as listening:
+            yield listening
 
     @contextlib.asynccontextmanager
     async def bare_http(self) -> AsyncIterator[str]:
         """The address of an aiohttp that does nothing: what a service is set beside."""
-        async with self._listening("benchmarks.bare_http", "BENCH_PORT") as url:
+        async with self._listening("benchmarks.bare_http", "BENCH_PORT", {}) as (_, url):
             yield url
 
     @contextlib.asynccontextmanager
-    async def _listening(self, module: str, port_variable: str) -> AsyncIterator[str]:
+    async def _listening(
+        self, module: str, port_variable: str, environment: dict[str, str]
+    ) -> AsyncIterator[tuple[Program, str]]:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         async with (
-            self.program(module, {port_variable: str(port)}) as program,
+            self.program(module, {port_variable: str(port), **environment}) as program,
             aiohttp.ClientSession() as session,
         ):
 
@@ -125,7 +135,7 @@ class Rig:
                 return False
 
             await until(ready, f"{module} is ready", program)
-            yield url
+            yield program, url
 
     def program(
         self, module: str, environment: dict[str, str]

@@ -89,7 +89,7 @@ def test_the_subjects_are_listed() -> None:
     assert ended.returncode == 0
     assert [line.split()[0] for line in ended.stdout.splitlines()] == [
         "ceiling", "enqueue", "drain", "pickup", "pickup-200", "delayed", "cancel", "pause", "http-enqueue",
-        "http-work", "streams", "long-polls", "idle", "memory", "claim-cost",
+        "http-work", "streams", "long-polls", "artifact", "idle", "memory", "claim-cost",
     ]  # fmt: skip
 
 
