@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,11 @@ class Program:
         self.process = process
         self.mark = mark
         self._log = log
+
+    @property
+    def text(self) -> str:
+        """All that it has written."""
+        return self._log.read_text()
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """The log lines with this event, so far."""
@@ -94,18 +99,19 @@ class Programs:
     def __init__(self, redis_url: str, folder: Path, way: Way = "redis") -> None:
         self.settings = {**QUICK, "REDIS_URL": redis_url, "DATA_DIR": str(folder / "data")}
         self._folder = folder
-        self._api_port = str(free_port())
+        self.api_port = str(free_port())
         self.way = way
         self.queue_api: Program | None = None
         self.started: list[Program] = []
 
-    def start(self, module: str, **variables: str) -> Program:
+    def start(self, module: str, *, before: Sequence[str] = (), **variables: str) -> Program:
+        """before: what stands in front of the command, like one that runs it elsewhere."""
         mark = new_mark()
         settings = {f"SLUICEGATE_{name}": text for name, text in {**self.settings, **variables}.items()}
         log = self._folder / f"{len(self.started)}-{module}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                [*before, sys.executable, "-m", module],
                 cwd=self._folder,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **settings, **mark},
                 stdin=subprocess.DEVNULL,
@@ -128,11 +134,11 @@ class Programs:
             return {}
         if self.queue_api is None:
             await self.start_api()
-        return {"URL": f"http://127.0.0.1:{self._api_port}", "REDIS_URL": NO_STORE}
+        return {"URL": f"http://127.0.0.1:{self.api_port}", "REDIS_URL": NO_STORE}
 
     async def start_api(self) -> Program:
         """The `queue_api` that workers are told of, always at the same address."""
-        self.queue_api = self.start("services.queue_api", QUEUE_API_PORT=self._api_port)
+        self.queue_api = self.start("services.queue_api", QUEUE_API_PORT=self.api_port)
         await self.queue_api.said("service_listening")
         return self.queue_api
 

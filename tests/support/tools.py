@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -18,8 +19,11 @@ def path_of(tool: str) -> str | None:
 
 def require(tool: str) -> str:
     """The path of the tool; else the test that asks is skipped, or fails where every tool must be there."""
-    if path := path_of(tool):
-        return path
+    return path_of(tool) or lacking(f"{tool}, which is not installed")
+
+
+def lacking(what: str) -> NoReturn:
+    """Skip the test that needs it, or fail it where everything must be there."""
     if os.environ.get("SLUICEGATE_TEST_STRICT") == "1":
-        pytest.fail(f"needs {tool}, which is not installed (SLUICEGATE_TEST_STRICT=1)", pytrace=False)
-    pytest.skip(f"needs {tool}, which is not installed")
+        pytest.fail(f"needs {what} (SLUICEGATE_TEST_STRICT=1)", pytrace=False)
+    pytest.skip(f"needs {what}")
