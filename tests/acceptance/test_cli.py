@@ -510,3 +510,11 @@ def test_artifacts_are_listed_and_fetched(deployment: Deployment, kind: str, tmp
     assert fetched("-o", "none/a").returncode == 2
     missing = deployment.run("jobs", "artifacts", job_id, "--get", "b")
     assert (missing.returncode, missing.stderr) == (1, f"Error: job {job_id} has no artifact 'b'\n")
+
+
+def test_workers_are_listed(deployment: Deployment) -> None:
+    """60-3: who is there; as REST has it for programs."""
+    listed = deployment.out("workers", "--json")
+    assert json.loads(listed)["items"] == deployment.call("/api/system/workers")["items"]
+    done = deployment.run("workers")
+    assert (done.returncode, "WORKER" in done.stdout or "No workers." in done.stderr) == (0, True)

@@ -156,6 +156,9 @@ KINDS: Final[dict[str, Kind]] = {
     "wrong_for_policy": Kind(
         "workers of policy {about} do not see lane {it} as it is", "lanes", "they see it as it is"
     ),
+    "wrong_limits": Kind(
+        "{it}", "limits", "slots and what is held back are worked out anew; claims wait for that, some ms"
+    ),
     # Policies and bells.
     "two_tokens": Kind("the bell of policy {it} holds more than one token", "policies", "it holds one"),
     "policy_unused": Kind("policies and the times of their last use differ: {it}", "policies", "they agree"),

@@ -10,7 +10,13 @@ from msgspec import Struct, field
 
 from sluicegate import keys
 from sluicegate.model import STATUSES
-from sluicegate.store import job_invariants, key_invariants, lane_invariants, policy_invariants
+from sluicegate.store import (
+    job_invariants,
+    key_invariants,
+    lane_invariants,
+    limit_invariants,
+    policy_invariants,
+)
 from sluicegate.store.connection import Store
 from sluicegate.store.findings import Finding, Findings, Progress, of_word
 
@@ -63,8 +69,16 @@ async def survey(store: Store, progress: Progress = lambda _: None) -> Survey:
     await survey.add(lane_invariants.survey(store, lanes))
     await survey.add(policy_invariants.survey(store))
     await survey.add(key_invariants.counters(store))
+    if not survey.faults:
+        await survey.add(_limits(store))
     survey.jobs, survey.lanes, survey.whole = await size(store), len(lanes), True
     return survey
+
+
+async def _limits(store: Store) -> Findings:
+    """What limits hold back. It rests on jobs and lanes: of damaged ones it would only say the same again."""
+    for sentence in await limit_invariants.check(store):
+        yield Finding("wrong_limits", sentence)
 
 
 async def _pause(store: Store) -> Findings:

@@ -9,13 +9,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from sluicegate import keys
-from sluicegate.store import lane_invariants
+from sluicegate.store import lane_invariants, limits
 from sluicegate.store.connection import Store
 from sluicegate.store.findings import Finding, of_word
 
 LEASE_MS: Final = 60_000
 """For a running job that has none: longer than workers take from one heartbeat to the next."""
 EXPIRY_SECONDS: Final = 86_400
+REBUILD: Final = "|rebuild=1|"
+"""Limits of nothing: unlike any that are in force, and never in force themselves."""
 MOST: Final = 25
 """Jobs that one call repairs, some thirty commands each."""
 
@@ -90,6 +92,14 @@ async def _policies(store: Store, findings: Sequence[Finding]) -> None:
     await store.run("repair_policies", [(policy,) for policy in _subjects(findings)])
 
 
+async def _limits(store: Store, findings: Sequence[Finding]) -> None:
+    """Changed and changed back: each change works all slots and held-back lanes out anew."""
+    text, by = await store.command("HMGET", keys.META, "limits", "limits_by")
+    for each in (REBUILD, text or ""):
+        await store.run("set_limits", text=each, by=by or "doctor")
+    await limits.apply(store)
+
+
 async def _strays(store: Store, findings: Sequence[Finding]) -> None:
     await store.run_many("forget_strays", [(job_id,) for job_id in _subjects(findings)])
 
@@ -120,6 +130,7 @@ REPAIRS: Final[dict[str, Callable[[Store, Sequence[Finding]], Awaitable[None]]]]
     "payloads": _payloads,
     "jobs": _jobs,
     "lanes": _lanes,  # after jobs: what they no longer refer to is out of the streams
+    "limits": _limits,
     "strays": _strays,
     "expiries": _expiries,
 }

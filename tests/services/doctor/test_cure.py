@@ -134,6 +134,28 @@ async def test_a_busy_store_is_repaired_while_it_works(store: Store, builder: Jo
     await everybody_works(store, builder, made, ENDS)
 
 
+@pytest.mark.parametrize("name", ["a slot of nobody", "a slot that is gone", "set aside for ever"])
+async def test_what_limits_hold_back_is_worked_out_anew(store: Store, builder: JobBuilder, name: str) -> None:
+    """Q-18, 60-3: a slot that nobody holds would hold its lane back for ever; a lost one is no limit."""
+    first = await builder.running(affinity_key="k")
+    (second,) = await builder.enqueued(builder.submission(affinity_key="k"))
+    assert await builder.claim() == []
+    (parked,) = await store.command("ZRANGE", keys.PARKED, 0, -1)
+    damage = {
+        "a slot of nobody": ("ZADD", keys.SLOTS, 0, f"key=k|{NOBODY}"),
+        "a slot that is gone": ("DEL", keys.SLOTS),
+        "set aside for ever": ("ZADD", keys.PARKED, 0, parked.replace("|0", "|1", 1)),
+    }
+    await store.command(*damage[name])
+    found = await doctor.check(store)
+    assert found.faults
+    _, after = await doctor.cure(store, found)
+    assert after.faults == []
+    assert await builder.claim() == []
+    await builder.ended(first, endings.Complete(first.job_id, first.token))
+    assert [job.id for job in await builder.claim()] == [second]
+
+
 async def test_a_job_without_its_payload_is_ended_and_says_so(store: Store, builder: JobBuilder) -> None:
     """60-3: what cannot be restored is not made up, and nobody runs it."""
     made = await scene(store, builder)
