@@ -21,6 +21,7 @@ from typing import Final
 
 from sluicegate.artifacts.store import Stored, Upload
 from sluicegate.errors import Invalid, NotFound, StorageFull
+from sluicegate.log import log
 from sluicegate.model import ID_PATTERN
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -196,5 +197,6 @@ def _room() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
+            log.warning("storage_full", error=error)
             raise StorageFull(f"no room for the artifact: {os.strerror(error.errno)}") from error
         raise

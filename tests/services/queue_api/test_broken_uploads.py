@@ -161,6 +161,7 @@ async def test_no_room_for_a_process(store_url: str, tmp_path: Path) -> None:
             job_id, held = await api.running()
             answer = await send(api, job_id, held, 3 * MIB)
             assert (answer.status, answer.code) == (507, "storage_full")
+            assert program.lines("storage_full")
             assert list((tmp_path / "data" / "artifacts").rglob("*")) == []
             assert (await send(api, job_id, held, 1000)).status == 201
 
