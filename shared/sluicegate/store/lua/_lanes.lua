@@ -81,6 +81,12 @@ local function order_of(policy, lane)
   return Q .. 'ready:' .. policy .. (shelf and ':' .. shelf or '')
 end
 
+-- The same without the policy, for all that may read the lane.
+local function orders_of(lane)
+  local shelf = limits_of(lane).shelf
+  return Q .. 'ready:', shelf and ':' .. shelf or ''
+end
+
 -- How a lane that a limit holds back is noted, in Q:parked and for each policy that may read it in
 -- Q:parked:<policy>: by limit, by shelf, the first to be claimed first.
 local function parked_as(limit, lane, class, score)
@@ -123,26 +129,28 @@ end
 -- Set a lane aside: no claim looks at it until the limit has room.
 local function set_aside(lane, class, score, limit)
   local member = parked_as(limit, lane, class, score)
+  local ready, shelf = orders_of(lane)
   redis.call('ZADD', Q .. 'parked', '0', member)
   for _, policy in ipairs(readers(lane)) do
-    redis.call('ZREM', order_of(policy, lane), lane .. class)
+    redis.call('ZREM', ready .. policy .. shelf, lane .. class)
     redis.call('ZADD', Q .. 'parked:' .. policy, '0', member)
   end
 end
 
 -- Let claims see a lane.
 local function enter_orders(lane, class, score)
+  local name, ready, shelf = lane .. class, orders_of(lane)
   for _, policy in ipairs(readers(lane)) do
-    redis.call('ZADD', order_of(policy, lane), score, lane .. class)
+    redis.call('ZADD', ready .. policy .. shelf, score, name)
   end
 end
 
 local function set_unready(lane, class)
-  local name = lane .. class
+  local name, ready, shelf = lane .. class, orders_of(lane)
   unpark(lane, class)
   redis.call('ZREM', Q .. 'ready', name)
   for _, policy in ipairs(readers(lane)) do
-    redis.call('ZREM', order_of(policy, lane), name)
+    redis.call('ZREM', ready .. policy .. shelf, name)
   end
 end
 
@@ -153,8 +161,11 @@ local function set_ready(lane, class, head)
     return set_unready(lane, class)
   end
   local score = score_of(lane, class, head)
-  local limit = unpark(lane, class)
-  limit = exhausted(lane) or limit
+  local limit = nil
+  if limits_of(lane) ~= NO_LIMITS then
+    limit = unpark(lane, class)
+    limit = exhausted(lane) or limit
+  end
   redis.call('ZADD', Q .. 'ready', score, lane .. class)
   if limit then
     set_aside(lane, class, score, limit)
@@ -280,7 +291,7 @@ local function joined(lane, class, waiting, added, first)
   redis.call('HINCRBY', Q .. 'lanes', lane .. class, int(added))
   if waiting == 0 then
     set_ready(lane, class, first)
-    if room_in(lane) > 0 then
+    if limits_of(lane) == NO_LIMITS or room_in(lane) > 0 then
       ring(lane)
     end
   end

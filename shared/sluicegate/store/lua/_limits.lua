@@ -37,6 +37,7 @@ local function limits_of(lane)
       found[#found + 1] = { name = 'repo=' .. repository, most = most }
     end
   end
+  found = #found > 0 and found or NO_LIMITS
   limits_by_lane[lane] = found
   return found
 end

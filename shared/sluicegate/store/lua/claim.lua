@@ -64,8 +64,10 @@ local memos = {}
 
 -- How many more jobs of each limited type may begin.
 local left = {}
-for shelf, most in string.gmatch(LIMITS or '', '|type=([^=]*)=(%d+)') do
-  left[shelf] = tonumber(most) - running_under({ name = 'type=' .. shelf })
+if LIMITS then
+  for shelf, most in string.gmatch(LIMITS, '|type=([^=]*)=(%d+)') do
+    left[shelf] = tonumber(most) - running_under({ name = 'type=' .. shelf })
+  end
 end
 
 -- The first two lanes and their scores, of all that stand where there is room.
@@ -103,10 +105,14 @@ end
 
 -- Open attempts of the first lane, as many as come before the second and its limits allow.
 local function take_from(lane, class, top)
-  local name, shelf = top[1], limits_of(lane).shelf
+  local name, limits = top[1], limits_of(lane)
+  local most, bound = limit - #ids, limits ~= NO_LIMITS
+  if bound then
+    most = math.min(most, room_in(lane))
+  end
   local stream = lane_stream(lane, class)
   local reply = redis.call('XREADGROUP', 'GROUP', 'workers', 'worker', 'COUNT',
-    int(share(name, class, stream, top, math.min(limit - #ids, room_in(lane)))), 'STREAMS', stream, '>')
+    int(share(name, class, stream, top, most)), 'STREAMS', stream, '>')
   local entries = reply and reply[1] and reply[1][2] or {}
   local waiting = redis.call('HINCRBY', Q .. 'lanes', name, int(-#entries))
   for _, entry in ipairs(entries) do
@@ -152,9 +158,11 @@ local function take_from(lane, class, top)
       running[#running + 1] = int(now)
       running[#running + 1] = id
       memos[#memos + 1] = id .. ':' .. token
-      take_slots(lane, id)
-      if shelf then
-        left[shelf] = left[shelf] - 1
+      if bound then
+        take_slots(lane, id)
+      end
+      if limits.shelf then
+        left[limits.shelf] = left[limits.shelf] - 1
       end
     end
   end
@@ -164,11 +172,13 @@ local function take_from(lane, class, top)
   else
     set_ready(lane, class, head_after(stream, entries[#entries][1]))
   end
-  use_room(lane)
+  if bound then
+    use_room(lane)
+  end
 end
 
 -- A lane that its limits hold back is set aside when a claim meets it: each is met once, in turns that have an end.
-local MOST_SET_ASIDE = 300
+local MOST_SET_ASIDE = 100
 local met = 0
 while #ids < limit and met < MOST_SET_ASIDE do
   local top = heads()
@@ -177,7 +187,7 @@ while #ids < limit and met < MOST_SET_ASIDE do
     break
   end
   local lane, class = string.sub(name, 1, -3), string.sub(name, -2)
-  local full = exhausted(lane)
+  local full = limits_of(lane) ~= NO_LIMITS and exhausted(lane)
   if full then
     met = met + 1
     set_aside(lane, class, top[2], full)
