@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Any
+
+import aiohttp
 
 from sluicegate.operations.tools import BY_NAME
 
@@ -15,4 +18,8 @@ def as_rest(name: str, arguments: dict[str, Any]) -> tuple[str, str, dict[str, A
         path = path.replace("{id}", rest.pop("jobId"))
     if method == "GET":
         return method, path, {"params": {key: str(value) for key, value in rest.items()}}
+    if "contentBase64" in rest:
+        form = aiohttp.FormData({name: str(value) for name, value in rest.items() if name != "contentBase64"})
+        form.add_field("file", b64decode(rest["contentBase64"]), filename="file")
+        return method, path, {"data": form}
     return method, path, {"json": rest}

@@ -5,20 +5,22 @@ Each tool runs what the REST handler of its call runs, for the identity that thi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
 
 from services.queue_api.handlers import claims, endings, events, jobs
 from services.queue_api.handlers.paths import known_form
+from services.queue_api.keys import FILES
 from sluicegate.errors import Invalid, RequestError
 from sluicegate.http import METRICS, SETTINGS, STORE, admitted, body, identity, let_in, reply
 from sluicegate.model import Job
-from sluicegate.operations import leases, pause, worker_calls
+from sluicegate.operations import artifacts, leases, pause, worker_calls
 from sluicegate.operations.answers import HeartbeatAnswer
 from sluicegate.operations.tool_schema import ToolAnswer, ToolsAnswer, listing
 from sluicegate.operations.tools import TOOLS, Tool, ToolCall, invalid_arguments, named
+from sluicegate.store.shelves import Artifact
 
 
 async def listed(_: web.Request) -> web.Response:
@@ -98,6 +100,16 @@ async def _fail(request: web.Request, arguments: Any) -> Job:
     return job
 
 
+async def _upload_artifact(request: web.Request, arguments: Any) -> Artifact:
+    async def content() -> AsyncIterator[bytes]:
+        yield arguments.content_base64
+
+    job_id = known_form(arguments.job_id)
+    return await artifacts.store_artifact(
+        request.app[STORE], request.app[FILES], identity(request), job_id, arguments, content()
+    )
+
+
 SERVED: Final[dict[str, Callable[[web.Request, Any], Awaitable[Any]]]] = {
     "queue.enqueue": _enqueue,
     "queue.get": _get,
@@ -106,6 +118,7 @@ SERVED: Final[dict[str, Callable[[web.Request, Any], Awaitable[Any]]]] = {
     "queue.cancel": _cancel,
     "queue.pause_status": _pause_status,
     "queue.heartbeat": _heartbeat,
+    "queue.upload_artifact": _upload_artifact,
     "queue.complete": _complete,
     "queue.fail": _fail,
 }

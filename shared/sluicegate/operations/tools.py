@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from sluicegate.auth.identity import Access, Role
 from sluicegate.errors import Invalid, NotFound
 from sluicegate.model import NewJob
+from sluicegate.operations.artifacts import UploadCall
 from sluicegate.operations.calls import (
     CancelCall,
     ClaimCall,
@@ -34,6 +35,14 @@ class ToolCall(Struct, forbid_unknown_fields=True):
 
     tool: Annotated[str, Meta(description="name of the tool")]
     arguments: Annotated[Any, Meta(description="an object, as the tool's inputSchema says")] = {}
+
+
+class UploadArtifactCall(UploadCall, kw_only=True):
+    """An upload whose content stands in the call. As text it has a third more bytes, and the limit of a JSON
+    body holds for it too.
+    """
+
+    content_base64: Annotated[bytes, Meta(description="the content, in base64")]
 
 
 class Tool(Struct, frozen=True, kw_only=True, dict=True):
@@ -232,6 +241,22 @@ TOOLS: Final = (
             For workers: extend the lease of a job that you hold, and learn what is wanted of it.
             Returns the job with `system` beside its fields. When `cancelRequestedAt` is set, stop
             working on it. 409 lease_lost: the job is no longer yours; stop and write nothing more.
+            """
+        ),
+    ),
+    Tool(
+        name="queue.upload_artifact",
+        rest="POST /api/queue/jobs/{id}/artifacts/upload",
+        takes=UploadArtifactCall,
+        about_a_job=True,
+        may="worker",
+        destroys=True,
+        repeatable=True,
+        description=_text(
+            """
+            For workers: keep a file with the job that you hold, such as a report or a patch, for people to
+            download. The same name again replaces the file. Returns {id, jobId, name, contentType,
+            sizeBytes, digest, createdAt}. For small files: 413 when it is larger than is taken.
             """
         ),
     ),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -12,7 +16,7 @@ import pytest
 
 from services.queue_api.app import build
 from services.queue_api.handlers import claims as claim_handlers
-from sluicegate.http import LONG_REQUESTS, METRICS, serving
+from sluicegate.http import LONG_REQUESTS, METRICS, SETTINGS, serving
 from sluicegate.operations.tools import TOOLS, Tool
 from sluicegate.settings import QueueApiSettings
 from sluicegate.store import Store, claims, pause
@@ -34,6 +38,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "queue.pause_status": {},
     "queue.claim": {"workerId": WORKER, "leaseSeconds": 30},
     "queue.heartbeat": {**HELD, "leaseSeconds": 30},
+    "queue.upload_artifact": {**HELD, "name": "a.txt", "contentBase64": "aGk="},
     "queue.complete": HELD,
     "queue.fail": {**HELD, "errorMessage": "broken"},
 }
@@ -96,6 +101,37 @@ async def test_an_agent_works_as_a_worker(api: Api) -> None:
         errorMessage="no", retryable=False,
     )  # fmt: skip
     assert (failed["status"], failed["errorMessage"]) == ("failed", "no")
+
+
+async def test_an_agent_keeps_a_file(api: Api) -> None:
+    """Q-10, 70-20: content as `contentBase64`; the result is the artifact as REST lists it."""
+    job_id, held = await api.running()
+    kept = await result(
+        api, "queue.upload_artifact", jobId=job_id, **held, name="logs/a.txt", contentType="text/plain",
+        contentBase64=b64encode(b"what I did").decode(), digest=f"sha256:{sha256(b'what I did').hexdigest()}",
+    )  # fmt: skip
+    assert (kept["name"], kept["sizeBytes"], kept["jobId"]) == ("logs/a.txt", 10, job_id)
+    assert (await api.get(f"/jobs/{job_id}/artifacts")).json["items"] == [kept]
+    got = await api.get(f"/jobs/{job_id}/artifacts/{kept['id']}/download")
+    assert (got.text, got.headers["Content-Type"]) == ("what I did", "text/plain")
+
+
+async def test_a_file_that_is_refused(api: Api) -> None:
+    """Q-10: by size, name, digest, encoding; nothing is kept."""
+    job_id, held = await api.running()
+    most = api.app[SETTINGS].max_artifact_bytes
+    for change, status, code in (
+        ({"contentBase64": "no base64!"}, 422, "invalid_tool_arguments"),
+        ({"name": "../a"}, 422, "invalid_tool_arguments"),
+        ({"digest": f"sha256:{'0' * 64}"}, 422, "invalid_tool_arguments"),
+        ({"leaseToken": "77"}, 409, "lease_lost"),
+        ({"contentBase64": b64encode(bytes(most + 1)).decode()}, 413, "artifact_too_large"),
+    ):
+        arguments = {"jobId": job_id, **held, "name": "a", "contentBase64": "aGk=", **change}
+        body = BytesIO(json.dumps({"tool": "queue.upload_artifact", "arguments": arguments}).encode())
+        answer = await api.post("//mcp/tools/call", data=body, headers={"Content-Type": "application/json"})
+        assert (answer.status, answer.code) == (status, code), answer.text[:500]
+    assert (await api.get(f"/jobs/{job_id}/artifacts")).json["items"] == []
 
 
 async def test_the_pause_is_what_rest_tells(api: Api, store: Store) -> None:

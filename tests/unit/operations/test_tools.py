@@ -20,9 +20,10 @@ from sluicegate.operations.tools import BY_NAME, TOOLS, Tool, named
 ENDPOINTS = {f"{each.method} {each.path}": each for each in (*QUEUE_API, *CONTROL)}
 SPECIFIED = {
     "queue.enqueue", "queue.claim", "queue.heartbeat", "queue.complete", "queue.fail", "queue.cancel",
-    "queue.get", "queue.list", "queue.events", "queue.pause_status",
+    "queue.get", "queue.list", "queue.upload_artifact", "queue.events", "queue.pause_status",
 }  # fmt: skip
 JOB = "01890000-0000-7000-8000-000000000000"
+HELD = {"jobId": JOB, "workerId": "w", "leaseToken": "1"}
 
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 
@@ -39,7 +40,9 @@ def test_a_tool_is_its_rest_call(tool: Tool) -> None:
     endpoint: Endpoint = ENDPOINTS[tool.rest]
     assert (tool.may, tool.also, tool.unlimited) == (endpoint.may, endpoint.also, endpoint.unlimited)
     assert tool.about_a_job == ("{id}" in endpoint.path)
-    if endpoint.form is None:
+    if endpoint.upload is not None:
+        assert issubclass(tool.takes, endpoint.upload)
+    else:
         assert tool.takes is (endpoint.body or endpoint.query or NoFields)
     assert tool.reads == (endpoint.method == "GET")
 
@@ -82,6 +85,7 @@ def test_a_wrong_argument_is_refused_by_name(tool: Tool) -> None:
         ("queue.claim", {"workerId": "", "leaseSeconds": 30}),
         ("queue.claim", {"workerId": "w", "leaseSeconds": 0.5}),
         ("queue.complete", {"jobId": JOB, "workerId": "w", "leaseToken": 1}),
+        ("queue.upload_artifact", {**HELD, "name": "a", "contentBase64": 1}),
     ],
 )
 def test_the_schema_and_the_tool_agree(name: str, arguments: dict[str, Any]) -> None:
