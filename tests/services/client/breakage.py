@@ -31,6 +31,10 @@ class Breakage:
     def go_down(self) -> None:
         """Break all connections, and each that is opened from now on."""
         self._down = True
+        self.break_all()
+
+    def break_all(self) -> None:
+        """Break all connections; the next ones live or break as `cut` says."""
         for writer in self._live:
             writer.transport.abort()
 
