@@ -48,7 +48,7 @@ def status(name: str) -> str:
 
 
 def lane(name: str, kind: str) -> str:
-    """kind: +w, +s or +r, which may also stand at the end of the name."""
+    """kind: +w, +s, +r, or +p where a repair holds running jobs; it may also stand at the end of the name."""
     return f"{Q}lane:{name}{kind}"
 
 

@@ -109,7 +109,7 @@ class Store:
         if word == "STORE_UNINITIALISED":
             raise StoreUninitialised(
                 "the store has no meta or pause record: it is not an empty queue. Restore its data, or "
-                "initialise it anew by an explicit pause or resume."
+                "let `sluicegate doctor` say what is missing."
             )
         if word == "STORE_VERSION":
             raise StoreVersionMismatch(

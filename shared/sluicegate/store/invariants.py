@@ -63,7 +63,7 @@ async def survey(store: Store, progress: Progress = lambda _: None) -> Survey:
     await survey.add(_pause(store))
     await survey.add(job_invariants.survey(store, progress))
     await survey.add(lane_invariants.letters(store))
-    lanes = await lane_invariants.names(store)
+    lanes = sorted(await lane_invariants.known(store))
     for lane in lanes:
         await survey.add(lane_invariants.entries(store, lane))
     await survey.add(lane_invariants.survey(store, lanes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from sluicegate import keys
@@ -22,23 +22,31 @@ DANGLING: Final = {
 }
 
 
-async def names(store: Store) -> list[str]:
-    """Every lane that is listed, that is there, or that some worker would look for."""
+async def listed(store: Store) -> set[str]:
+    """Every lane that is listed, or that some worker would look for."""
     found: set[str] = set()
     async for page in hash_pages(store, keys.LANES):
         found |= page.keys()
-    async for streams in key_pages(store, keys.lane("*", ""), "stream"):
-        found |= {name.removeprefix(keys.lane("", "")) for name in streams}
-    orders = [keys.READY]
-    async for zsets in key_pages(store, keys.ready("*"), "zset"):
-        orders += zsets
-    for order in orders:
+    policies = await store.command("HKEYS", keys.POLICIES)
+    for order in (keys.READY, *map(keys.ready, policies)):
         async for members in zset_pages(store, order):
             found |= members.keys()
-    return sorted(found)
+    return found
 
 
-async def survey(store: Store, lanes: list[str]) -> Findings:
+async def known(store: Store) -> set[str]:
+    """Those too that are there and listed nowhere, and what stands in orders of limited types: a scan."""
+    found = await listed(store)
+    async for streams in key_pages(store, keys.lane("*", ""), "stream"):
+        found |= {name.removeprefix(keys.lane("", "")) for name in streams}
+    async for orders in key_pages(store, keys.ready("*"), "zset"):
+        for order in orders:
+            async for members in zset_pages(store, order):
+                found |= members.keys()
+    return found
+
+
+async def survey(store: Store, lanes: Sequence[str]) -> Findings:
     """What is derived of these lanes."""
     known = int(await store.command("HLEN", keys.POLICIES))
     most = max(1, TURNS // (known + 4))

@@ -33,9 +33,9 @@ async def apply(store: Store, findings: Sequence[Finding]) -> None:
 
 
 async def reconcile(store: Store) -> list[str]:
-    """Check every lane against its stream and correct it; what differed, as sentences. Not while paused."""
+    """Check every lane that is listed and correct it; what differed, as sentences. Not while paused."""
     found: list[str] = []
-    lanes = await lane_invariants.names(store)
+    lanes = sorted(await lane_invariants.listed(store))
     for start in range(0, len(lanes), 100):
         part = lanes[start : start + 100]
         reply = await store.run("reconcile_lanes", [(name,) for name in part], paused_too=0)

@@ -42,6 +42,13 @@ SEVERAL = (
 )  # fmt: skip
 
 
+@pytest.fixture(
+    params=["valkey", pytest.param("redis", marks=[pytest.mark.slow, pytest.mark.needs("redis-server")])]
+)
+def store_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
 def builder(store: Store) -> JobBuilder:
     return JobBuilder(store)
