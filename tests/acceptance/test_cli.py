@@ -258,6 +258,21 @@ def test_shown_json_is_that_of_the_api(deployment: Deployment, kind: str) -> Non
     assert status["workers"]["items"] == deployment.call("/api/system/workers")["items"]
 
 
+def test_a_waiting_job_says_why(deployment: Deployment, kind: str) -> None:
+    """Q-19: with what would change it; `show` says it too, and of a running job there is nothing to say."""
+    words = ["--type", kind, "--payload", "{}", "--affinity", kind]
+    first, second = [deployment.out("enqueue", *words).strip() for _ in range(2)]
+    running = deployment.claimed(kind)
+    assert running["id"] == first
+    why = deployment.out("jobs", "why", second)
+    assert f"affinity key {kind} may have 1 running, and 1 runs: {first}" in why
+    assert "it is number 1 of 1 in its lane" in why
+    assert why in deployment.out("jobs", "show", second)
+    found = json.loads(deployment.out("jobs", "why", second, "--json"))
+    assert found == deployment.call(f"/api/queue/jobs/{second}/why")
+    assert deployment.out("jobs", "why", first) == f"{first}: it is running\n"
+
+
 def test_output_to_a_program_is_plain(deployment: Deployment, kind: str) -> None:
     """Nothing is cut or coloured, and a job's text cannot add lines or columns of its own."""
     deployment.out("enqueue", "--type", kind)
@@ -272,7 +287,7 @@ def test_output_to_a_program_is_plain(deployment: Deployment, kind: str) -> None
     assert "\x1b" not in shown and "status           failed\n" in shown
 
 
-@pytest.mark.parametrize("words", [["show"], ["watch"], ["logs"], ["logs", "-f"], ["cancel"]])
+@pytest.mark.parametrize("words", [["show"], ["why"], ["watch"], ["logs"], ["logs", "-f"], ["cancel"]])
 def test_an_unknown_job_is_one_line(deployment: Deployment, words: Sequence[str]) -> None:
     for job_id in (UNKNOWN, "../../jobs"):
         done = deployment.run("jobs", *words, job_id)

@@ -23,7 +23,6 @@ from sluicegate.store import (
     claims,
     invariants,
     jobs,
-    limit_invariants,
     limits,
     pause,
     repair,
@@ -376,7 +375,6 @@ class Walk(RuleBasedStateMachine):
         self.model.clock = await now_ms(self.store)
         await comparison.numbers_agree(self.store, self.model)
         assert await invariants.check(self.store) == []
-        assert await limit_invariants.check(self.store) == []
         await comparison.nobody_sleeps(self.store, self.model, set(POLICIES))
 
     async def _accepted(self, submissions: list[jobs.Submission]) -> list[str]:

@@ -35,7 +35,7 @@ Document = dict[str, Any]
 @click.option(
     "--capability", "capabilities", multiple=True, metavar="NAME", help="Required; may be repeated."
 )
-@click.option("--affinity", metavar="KEY", help="Jobs of one key wait in a lane of their own.")
+@click.option("--affinity", metavar="KEY", help="Of the jobs of one key one runs at a time.")
 @click.option("--max-attempts", type=int, metavar="N", help="1 to 20 [3].")
 @click.option("--max-run", type=SECONDS, metavar="TIME", help="Longest run of an attempt.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended; exit 1 unless it succeeded.")
