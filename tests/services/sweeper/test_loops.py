@@ -16,7 +16,7 @@ from services.sweeper.reconciliation import Reconciliation
 from sluicegate import keys
 from sluicegate.model import Policy
 from sluicegate.settings import Settings, SweeperSettings
-from sluicegate.store import Store, jobs, pause, workers
+from sluicegate.store import Store, jobs, limits, pause, workers
 from sluicegate.store.workers import LIVE_SECONDS, Presence
 from tests.support.contents import contents, kinds
 from tests.support.job_builder import JobBuilder, now_ms
@@ -122,6 +122,25 @@ async def test_differences_are_repaired_and_each_is_logged(
     assert caplog.text.count("sweeper.reconciled") == 3
     assert await loop.run_once() == {"repaired": 0}
     assert [job.id for job in await builder.claim()] == [made.job_id]
+
+
+async def test_slots_are_reconciled_and_other_limits_are_reported(
+    store: Store, builder: JobBuilder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Q-18: a service was told other limits than those in force; it says so, and changes nothing."""
+    made = await builder.running(affinity_key="k")
+    await store.command("DEL", keys.SLOTS)
+    loop = Reconciliation(store, HOUR)
+    assert await loop.run_once() == {"repaired": 1}
+    assert await store.command("ZRANGE", keys.SLOTS, 0, -1) == [f"key=k|{made.job_id}"]
+    store.settings = msgspec.structs.replace(store.settings, concurrency_limits=("type=work:1",))
+    await limits.declare(store, by="queue_api")
+    assert await loop.run_once() == {"repaired": 0}
+    assert "limits.differ" not in caplog.text
+    store.settings = msgspec.structs.replace(store.settings, concurrency_limits=("type=work:2",))
+    assert await loop.run_once() == {"repaired": 0}
+    assert "limits.differ" in caplog.text
+    assert (await limits.in_force(store)).numbers == {"type=work": 1}
 
 
 async def test_a_lost_pause_record_comes_back(
