@@ -97,6 +97,7 @@ def _listening(host: str, port: int, *, beyond_loopback: bool) -> Iterator[socke
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
+            listener.listen()  # from here on clients are kept waiting and not refused
         except OSError as error:
             raise ConfigurationError(
                 f"cannot listen on {host}:{port}: {error.strerror}; choose another port (0: a free one)"
