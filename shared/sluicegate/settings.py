@@ -230,11 +230,14 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
         if self.token is not None or self.token_file is None:
             return self.token
         try:
-            return self.token_file.read_text().strip()
+            text = self.token_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(
                 f"SLUICEGATE_TOKEN_FILE={str(self.token_file)!r} cannot be read: {error}"
             ) from error
+        if not text:
+            raise ConfigurationError(f"SLUICEGATE_TOKEN_FILE={str(self.token_file)!r} is empty")
+        return text
 
     @property
     def identity(self) -> str:

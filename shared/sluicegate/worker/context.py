@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from sluicegate.errors import Invalid, LeaseLost
+from sluicegate.client.patience import Patience
+from sluicegate.errors import Invalid, LeaseLost, StoreError
 from sluicegate.model import EventLevel, Job, NewEvent
 from sluicegate.redact import Redactor
 from sluicegate.settings import WorkerSettings
@@ -159,12 +160,20 @@ class JobContext:
         )
 
     async def hold(self) -> None:
-        """Ask the queue now whether this attempt holds the job: the fence before a push. LeaseLost if not."""
+        """Ask the queue now whether this attempt holds the job: the fence before a push. LeaseLost if not.
+
+        Goes on asking for a lease's length while nothing answers; then raises StoreError.
+        """
         lease_ms = int(self.settings.worker_lease_seconds * 1000)
-        renewal = await self._parts.transport.renew(
-            [Lease(self._attempt.job_id, self._attempt.token, lease_ms)]
-        )
-        answer = renewal.items[0]
+        lease = Lease(self._attempt.job_id, self._attempt.token, lease_ms)
+        patience = Patience(self.settings.worker_lease_seconds)
+        while True:
+            try:
+                (answer,) = (await self._parts.transport.renew([lease])).items
+                break
+            except StoreError as error:
+                self._obey()
+                await patience.wait(error)
         if isinstance(answer, Exception):
             self._attempt.interrupt("lost")
             raise LeaseLost(f"this attempt no longer holds job {self._attempt.job_id}") from answer

@@ -132,6 +132,40 @@ async def test_pushes_come_again_after_the_connection_broke(
     await until(lambda: [c for c in heard if c.kind == "cancel"], "the cancel comes")
 
 
+async def test_the_fence_before_a_push_waits_for_the_network(store: Store, way: Way) -> None:
+    """70-33: an outage in the moment of the push failed the attempt; now it asks again."""
+    assert way.url is not None
+    network = Breakage(way.url)
+    begun, cut = asyncio.Event(), asyncio.Event()
+    async with network.listening() as url:
+        worker = way.worker(url=url)
+
+        @worker.handler("work")
+        async def work(ctx: JobContext) -> str:
+            begun.set()
+            await cut.wait()
+            await ctx.hold()
+            return "pushed"
+
+        running = asyncio.create_task(worker.run(handle_signals=False))
+        job_id = (await JobBuilder(store).waiting()).job_id
+        await asyncio.wait_for(begun.wait(), 10)
+        network.go_down()
+        cut.set()
+        tries = network.connections
+        await until(lambda: network.connections > tries + 2, "it has asked in vain")
+        network.come_up()
+
+        async def ended() -> bool:
+            return (await jobs.get(store, job_id)).terminal
+
+        await until(ended, "the job has ended")
+        worker.stop()
+        await running
+    job = await jobs.get(store, job_id)
+    assert (job.status, job.attempt, job.result_summary) == ("succeeded", 1, "pushed")
+
+
 async def test_a_worker_on_a_bad_line_ends_each_job_once(store: Store, way: Way) -> None:
     """Every third connection breaks after its first answer's first bytes; each job still succeeds once."""
     assert way.url is not None

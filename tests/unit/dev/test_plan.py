@@ -73,3 +73,9 @@ def test_extra_variables_win_and_reach_the_services() -> None:
 def test_a_bad_setting_of_any_service_is_refused_before_anything_starts(variable: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{variable}='-1' is not allowed"):
         plan({variable: "-1"})
+
+
+def test_its_worker_stays_at_the_store_whatever_the_cli_is_told() -> None:
+    """70-43: SLUICEGATE_URL would make the worker one that goes through the API, of another deployment."""
+    made = plan({"SLUICEGATE_URL": "https://queue.example.com"})
+    assert made.environment["SLUICEGATE_WORKER_TRANSPORT"] == "redis"
