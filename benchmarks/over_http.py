@@ -23,7 +23,7 @@ ENQUEUE: Final = rate("HTTP enqueue, 32 connections", target=6_000, ceiling=BARE
 ENQUEUE_STORE: Final = rate("the same, beside the store", ceiling=PIPELINED_XADD)
 LATENCY: Final = Measure(name="HTTP enqueue, 32 connections, p99", unit="ms", ceiling=f"{BARE}, p99")
 BATCH: Final = 50
-WORKERS: Final = 4
+WORKERS: Final = 8
 WORK: Final = rate("HTTP claim and finish, 50 at a time", target=8_000, ceiling=READ_AND_ACK)
 
 
