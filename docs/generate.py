@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from sluicegate import keys, metrics, settings
 from sluicegate.cli.main import main
+from sluicegate.operations.tool_schema import input_schema
+from sluicegate.operations.tools import TOOLS, Tool
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,6 +26,7 @@ def pages() -> dict[str, str]:
         "docs/reference/keys.md": keys_page(),
         "docs/reference/metrics.md": metrics_page(),
         "docs/reference/cli.md": cli_page(),
+        "docs/reference/mcp.md": mcp_page(),
     }
 
 
@@ -147,6 +150,42 @@ def cli_page() -> str:
         text = context.command.get_help(context).rstrip()
         lines += ["", f"## {context.command_path}", "", "```text", text, "```"]
     return "\n".join(lines) + "\n"
+
+
+def mcp_page() -> str:
+    """Each tool with its arguments, from the catalogue."""
+    lines = [
+        "# Tools for agents (MCP)",
+        "",
+        "`GET /mcp/tools` lists them, `POST /mcp/tools/call` with `{tool, arguments}` calls one and returns",
+        "`{result}`; [`sluicegate mcp`](../how-to/mcp.md) gives them to any MCP client. A result is the JSON",
+        "of the REST call that the tool stands for, an error the same problem. Wrong arguments are 422",
+        "`invalid_tool_arguments`, which names each; an unknown tool is 404 `tool_not_found`.",
+        "",
+        "This page is written by `make generated`.",
+    ]
+    for tool in TOOLS:
+        schema = input_schema(tool)
+        lines += ["", f"## {tool.name}", "", tool.description, "", f"As `{tool.rest}`. {_callers(tool)}", ""]
+        rows = [_argument(name, each, schema) for name, each in schema["properties"].items()]
+        lines += (
+            ["| argument | type | what it is |", "| --- | --- | --- |", *rows] if rows else ["No arguments."]
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _callers(tool: Tool) -> str:
+    if tool.may == "worker":
+        return "For workers."
+    also = "".join(f", or {'a producer' if role == 'producer' else 'a worker'}" for role in tool.also)
+    return f"Needs the role {tool.may}{also}."
+
+
+def _argument(name: str, field: dict[str, Any], schema: dict[str, Any]) -> str:
+    needed = " (required)" if name in schema.get("required", ()) else ""
+    kind = ", ".join(f"`{each}`" for each in field["enum"]) if "enum" in field else field["type"]
+    default = f" [{field['default']}]" if field.get("default") not in (None, {}) else ""
+    return f"| `{name}`{needed} | {kind} | {field['description']}{default} |"
 
 
 def _contexts(context: click.Context) -> Iterator[click.Context]:

@@ -67,7 +67,7 @@ async def test_the_list_is_for_everybody(closed: Api) -> None:
 
 
 async def test_an_agent_hands_work_over_and_watches_it(api: Api) -> None:
-    """60-2"""
+    """60-2, C-8: enqueued, seen, cancelled, as over REST."""
     made = await result(api, "queue.enqueue", type="echo", payload={"n": 1})
     assert made["status"] == "queued"
     assert await result(api, "queue.get", jobId=made["id"]) == made
