@@ -57,10 +57,12 @@ async def lines(descriptor: int) -> AsyncIterator[str]:
                 loop.call_soon_threadsafe(chunks.put_nowait, chunk)
 
     threading.Thread(target=read, name="stdin", daemon=True).start()
-    rest = b""
+    rest = bytearray()
     while chunk := await chunks.get():
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.decode(errors="replace")
+        head, *tail = chunk.split(b"\n")
+        rest += head  # in place: a file in base64 is one long line, and comes in many chunks
+        for line in tail:
+            yield rest.decode(errors="replace")
+            rest = bytearray(line)
     if rest:
         yield rest.decode(errors="replace")

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -96,7 +97,7 @@ async def refusal(client: Client, tool: str, **arguments: Any) -> tuple[str, str
     return answer.structured_content["code"], text(answer)
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("mode", ["auto", pytest.param("legacy", marks=pytest.mark.slow)])
 async def test_an_agent_enqueues_watches_and_cancels(api: Api, mode: str) -> None:
     """60-2: by the protocol of today and by that of older clients."""
     async with over_stdio(api.url, mode=mode) as client:
@@ -135,7 +136,9 @@ async def test_an_agent_works_as_a_worker(api: Api) -> None:
         held = {"jobId": made["id"], "workerId": "agent", "leaseToken": claimed["job"]["leaseToken"]}
         beat = await result(client, "queue.heartbeat", **held, leaseSeconds=60)
         assert beat["system"]["workersPaused"] is False
-        await result(client, "queue.upload_artifact", **held, name="notes.txt", contentBase64="aGk=")
+        content = b64encode(bytes(3_000_000)).decode()
+        kept = await result(client, "queue.upload_artifact", **held, name="a.bin", contentBase64=content)
+        assert kept["sizeBytes"] == 3_000_000
         assert (await result(client, "queue.complete", **held, resultSummary="ok"))["status"] == "succeeded"
         assert (await refusal(client, "queue.fail", **held, errorMessage="no"))[0] == "lease_lost"
         waiting = asyncio.create_task(
@@ -207,7 +210,7 @@ async def test_streamable_http(api: Api, tmp_path: Path) -> None:
                 assert (headers, answer.status) == (headers, status)
 
 
-@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "end of input"])
+@pytest.mark.parametrize("end", ["SIGTERM", "end of input", pytest.param("SIGINT", marks=pytest.mark.slow)])
 def test_it_ends_with_0_when_its_client_is_done(end: str, tmp_path: Path) -> None:
     """60-2: nothing but messages on stdout."""
     with subprocess.Popen(
