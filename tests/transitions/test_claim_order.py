@@ -111,7 +111,7 @@ async def test_a_redriven_job_counts_from_the_redrive(store: Store, builder: Job
     dead = await builder.dead_letter()
     before = await builder.waiting()
     await past(store, int(await store.command("HGET", keys.job(before.job_id), "created_at")))
-    assert await dead_letters.redrive(store, [dead.job_id], actor="ann") == [None]
+    assert await dead_letters.redrive(store, [dead.job_id], actor="ann") == [True]
     await past(store, int(await store.command("HGET", keys.job(dead.job_id), "updated_at")))
     after = await builder.waiting()
     assert await claimed(builder, Policy()) == [before.job_id, dead.job_id, after.job_id]

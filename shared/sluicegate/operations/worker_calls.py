@@ -56,12 +56,12 @@ def policy(who: Identity, call: ClaimCall, settings: Settings) -> Policy:
 async def heartbeat(store: Store, who: Identity, job_id: str, call: HeartbeatCall) -> HeartbeatAnswer:
     """Extend a lease; the job, with `system` beside its fields (70-1)."""
     worker_id, token = await held(store, who, job_id, call)
-    await store.hearing.seen(worker_id)
     (job,), system = await claims.heartbeat(
         store, worker_id, [Lease(job_id, token, milliseconds(call.lease_seconds))]
     )
     if isinstance(job, SluicegateError):
         raise job
+    await store.hearing.seen(worker_id)
     return HeartbeatAnswer(**{name: getattr(job, name) for name in job.__struct_fields__}, system=system)
 
 
@@ -69,13 +69,14 @@ async def heartbeat_many(store: Store, who: Identity, call: HeartbeatManyCall) -
     worker_id = who.worker(call.worker_id)
     tokens = await _all_held(store, who, worker_id, call.jobs)
     lease_ms = milliseconds(call.lease_seconds)
-    await store.hearing.seen(worker_id)
     wanted = [
         Lease(held.id, token, lease_ms)
         for held, token in zip(call.jobs, tokens, strict=True)
         if isinstance(token, int)
     ]
     items, system = await claims.heartbeat(store, worker_id, wanted)
+    if any(isinstance(each, Job) for each in items):
+        await store.hearing.seen(worker_id)
     renewed = iter(items)
     outcomes = [next(renewed) if isinstance(token, int) else token for token in tokens]
     return HeartbeatsAnswer(
