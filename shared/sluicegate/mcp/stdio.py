@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final, cast
 
-import anyio
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
@@ -34,7 +33,7 @@ async def serve(server: Server[Any]) -> None:
 
 async def _serve(server: Server[Any]) -> None:
     # Stdout is diverted to stderr by the package meanwhile: what anything else prints cannot break the wire.
-    async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines(STDIN))) as (incoming, outgoing):
+    async with stdio_server(stdin=cast(Any, lines(STDIN))) as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
 

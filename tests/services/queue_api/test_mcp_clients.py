@@ -246,6 +246,7 @@ def test_what_it_refuses(flags: list[str], status: int, said: str) -> None:
     assert said in done.output
 
 
+@pytest.mark.slow
 async def test_a_name_for_other_machines(api: Api, tmp_path: Path) -> None:
     """It then answers to that name, and still to no other."""
     with over_http(api.url, tmp_path, "--allow-host", "queue.example.com") as (process, log):
