@@ -16,6 +16,7 @@ from sluicegate.store.rendering import fields
 MOST: Final = 100
 FIELDS: Final = (
     "spec", "lane", "created_at", "status", "max_attempts", "attempt", "releases", "token", "owner", "ended",
+    "started_at", "finished_at",
 )  # fmt: skip
 LOST: Final = Lane("lost")
 """Where a job belongs of which not even the type is known."""
@@ -115,10 +116,15 @@ def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() else 0
 
 
+def _runs(record: Record) -> bool:
+    """Whether it does by what else is recorded, should its status be lost."""
+    return record.get("status") == "running" or ("started_at" in record and "finished_at" not in record)
+
+
 def _lacks_holder(record: Record) -> bool:
-    claimed = record.get("status") == "running" or "ended" in record
+    claimed = _runs(record) or "ended" in record or "owner" in record
     no_token = not record.get("token", "").isdecimal()
-    return claimed and (no_token or (record.get("status") == "running" and "owner" not in record))
+    return claimed and (no_token or (_runs(record) and "owner" not in record))
 
 
 async def _holder(store: Store, job_id: str, record: Record) -> list[Finding]:
@@ -128,7 +134,7 @@ async def _holder(store: Store, job_id: str, record: Record) -> list[Finding]:
     found = []
     if not record.get("token", "").isdecimal():
         found.append(_wrong(job_id, record, "token", str(token or await store.now_ms())))
-    if record.get("status") == "running" and "owner" not in record:
+    if _runs(record) and "owner" not in record:
         found.append(_wrong(job_id, record, "owner", worker or NOBODY))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 
 import pytest
@@ -139,6 +140,23 @@ async def test_a_busy_store_is_repaired_while_it_works(store: Store, builder: Jo
     assert after.faults == []
     assert len(ended) == len(set(ended)), "a job ran twice"
     await everybody_works(store, builder, made, ENDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+async def test_faults_of_chance(store: Store, builder: JobBuilder, seed: int) -> None:
+    """60-3: two to four of all faults at once, also of one job: nothing is lost, nothing runs twice."""
+    chance = random.Random(seed)
+    names = chance.sample(NAMES, chance.choice([2, 3, 4]))
+    made = await scene(store, builder)
+    ends = dict(ENDS)
+    for name in names:  # one may leave nothing for the next to damage
+        await store.commands(*damages(made)[name][0], keep_errors=True)
+        ends |= OTHERWISE.get(name, {})
+    _, after = await doctor.cure(store, await doctor.check(store))
+    assert after.faults == [], names
+    await everybody_works(store, builder, made, ends)
+    assert await invariants.check(store) == []
 
 
 @pytest.mark.parametrize("name", ["a slot of nobody", "a slot that is gone", "set aside for ever"])

@@ -77,9 +77,9 @@ local function is_like(job, status)
     return job.finished_at
   end
   if status == 'running' then
-    return job.owner and job.started_at and not job.finished_at
+    return job.started_at and not job.finished_at
   end
-  return not job.owner and not job.finished_at
+  return not job.owner and not job.started_at and not job.finished_at
 end
 
 -- The status to go by: the recorded one, unless the record fits only another one that the job is listed as.
@@ -93,7 +93,7 @@ local function believed_status(job)
       return name
     end
   end
-  if job.status then
+  if job.status and (job.listed[job.status] or not job.finished_at) then
     return job.status
   end
   for _, name in ipairs({ 'queued', 'running' }) do
