@@ -33,8 +33,11 @@ async def serve(server: Server[Any]) -> None:
 
 async def _serve(server: Server[Any]) -> None:
     # Stdout is diverted to stderr by the package meanwhile: what anything else prints cannot break the wire.
-    async with stdio_server(stdin=cast(Any, lines(STDIN))) as (incoming, outgoing):
-        await server.run(incoming, outgoing, server.create_initialization_options())
+    try:
+        async with stdio_server(stdin=cast(Any, lines(STDIN))) as (incoming, outgoing):
+            await server.run(incoming, outgoing, server.create_initialization_options())
+    except* BrokenPipeError:
+        pass  # the client is gone without closing stdin first
 
 
 async def lines(descriptor: int) -> AsyncIterator[str]:

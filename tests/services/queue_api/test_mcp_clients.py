@@ -229,6 +229,21 @@ def test_it_ends_with_0_when_its_client_is_done(end: str, tmp_path: Path) -> Non
         assert process.stdout.read() == b""
 
 
+def test_a_client_that_reads_no_more_is_gone() -> None:
+    """60-2: that is an end like any other."""
+    with subprocess.Popen(
+        COMMAND, env=environment("http://127.0.0.1:1"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        process.stdin.write(json.dumps(INITIALIZE).encode() + b"\n")
+        process.stdin.flush()
+        assert (process.wait(10), process.stderr.read()) == (0, b"")
+
+
 @pytest.mark.parametrize(
     ("flags", "status", "said"),
     [
