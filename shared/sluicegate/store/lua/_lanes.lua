@@ -1,6 +1,7 @@
 -- Lanes: where jobs wait, who may read them, and who is woken.
 -- A lane has up to three streams: +r for jobs that came back, +s for first-time delayed jobs, +w for the
--- rest. At equal scores a sorted set orders by name, so +r comes before +s and +w, as it must.
+-- rest. At equal scores a sorted set orders by name, so +r comes before +s and +w, as it must. A fourth, +p,
+-- holds running jobs whose place was lost, once doctor has repaired them: in it none ever waits.
 
 local policy_texts = nil
 local matches = {}
