@@ -113,7 +113,6 @@ async def test_a_job_goes_on_while_the_store_is_away(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("way", ["redis"], indirect=True)
 async def test_chaos(store: Store, started: Programs, valkey: EmbeddedStore) -> None:
     """2,000 jobs, three workers killed -9 twenty times, the store once: each job succeeds exactly once."""
     dice = random.Random(2000)
