@@ -18,7 +18,7 @@ from sluicegate.cli.main import main
         (["--operator", "--user", "ann", "--role", "root"], "'root' is not one of"),
         (
             ["--operator", "--user", "a", "--role", "viewer", "--repository", "a/b"],
-            "--repository is for workers",
+            "--repository is for tokens of workers",
         ),
         (["--worker-id", "w", "--expires-in", "soon"], "not a length of time"),
     ],
