@@ -35,6 +35,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(max(os.cpu_count() or 1, 2), 8)
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object) -> str | None:
+    """The same in every process: the order of a set is not."""
+    return ",".join(sorted(map(str, val))) if isinstance(val, set | frozenset) else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment(_named_store: str | None) -> Iterator[None]:
     """Settings of whoever runs the tests do not reach them."""
