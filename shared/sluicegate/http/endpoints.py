@@ -27,6 +27,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     also: other roles that are let in; what they may see or change is then the operation's to decide.
     body, query: what the handler decodes with `http.body` and `http.query`. optional_body: it may be absent.
     upload: the fields beside the `file` of a multipart form, read with `http.forms.UploadForm`.
+    headers: what the handler reads of `openapi.HEADERS`.
     replies: status -> the type of its JSON; None where the reply is not JSON. media: what it is then.
     login: where a person is sent who has not said who they are; the login then leads to this address.
     unlimited: no rate limit refuses it.
@@ -45,6 +46,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     form: type[Struct] | None = None
     upload: type[Struct] | None = None
     query: type[Struct] | None = None
+    headers: tuple[str, ...] = ()
     replies: Mapping[int, Any] = NOTHING
     media: str = "application/json"
     login: str | None = None

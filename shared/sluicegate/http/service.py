@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from sluicegate.auth.identities import Identities
 from sluicegate.errors import ConfigurationError
+from sluicegate.http import description
 from sluicegate.http.edge import edge
 from sluicegate.http.endpoints import Endpoint, Endpoints
 from sluicegate.http.keys import ENDPOINTS, IDENTITIES, LONG_REQUESTS, METRICS, RATE_LIMITS, SETTINGS, STORE
@@ -41,13 +42,14 @@ def application(
     *,
     metrics: ServerMetrics | None = None,
 ) -> web.Application:
-    """An app with `endpoints`, /healthz, /readyz and /metrics. The store stays the caller's to close."""
+    """An app with `endpoints`, health, metrics and its description. The store stays the caller's to close."""
     app = web.Application(middlewares=[edge], client_max_size=settings.max_body_bytes)
     app[SETTINGS] = settings
     app[STORE] = store
     app[METRICS] = metrics or ServerMetrics()
     app[IDENTITIES] = Identities(settings, store)
-    app[ENDPOINTS] = Endpoints((*endpoints, *HEALTH))
+    app[ENDPOINTS] = Endpoints((*endpoints, *HEALTH, *description.ENDPOINTS))
+    app[description.DESCRIPTION] = description.Description(app[ENDPOINTS].table)
     app[LONG_REQUESTS] = LongRequests()
     app[RATE_LIMITS] = RateLimits(settings.rate_limit, settings.rate_limit_burst)
     app.add_routes([route for endpoint in app[ENDPOINTS].table for route in endpoint.routes()])
