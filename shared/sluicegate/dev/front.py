@@ -1,7 +1,7 @@
 """One port in front of all services, as the proxy of a deployment would be (spec 60, "behind one address").
 
 /api/queue and /mcp go to queue_api, everything else to control; /readyz and /metrics are merged from all
-services; /healthz is the front's own.
+services, /openapi.json and /docs from those two; /healthz is the front's own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from sluicegate.dev.merged_metrics import merge
 from sluicegate.dev.proxy import Proxy, ServiceAwayError
 from sluicegate.dev.supervisor import CONTROL, QUEUE_API
 from sluicegate.errors import ConfigurationError, SluicegateError
+from sluicegate.http import docs_page, openapi
+from sluicegate.http.description import docs
 from sluicegate.http.replies import problem, reply
 from sluicegate.log import get
 from sluicegate.metrics import CONTENT_TYPE, StoreFigures
@@ -53,6 +55,8 @@ class Front:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/openapi.json", self._openapi)
+        app.router.add_get("/docs", self._docs)
         app.router.add_route("*", "/{path:.*}", self._forward)
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS
@@ -100,6 +104,23 @@ class Front:
         }
         of_the_store = {family.name for family in StoreFigures().collect()}
         return web.Response(body=merge(texts, of_the_store), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _openapi(self, _: web.Request) -> web.Response:
+        return reply(await self._description())
+
+    async def _docs(self, _: web.Request) -> web.Response:
+        return docs(docs_page.render(await self._description()))
+
+    async def _description(self) -> dict[str, Any]:
+        """What both services say of themselves; 503 while one is away, never half of it."""
+        names = (QUEUE_API.name, CONTROL.name)
+        answers = await asyncio.gather(*(self._get(self._services[name], "/openapi.json") for name in names))
+        found = []
+        for name, answer in zip(names, answers, strict=True):
+            if isinstance(answer, str):
+                raise ServiceAwayError(f"{name}: {answer}")
+            found.append(msgspec.json.decode(answer))
+        return openapi.merged(found)
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         name = QUEUE_API.name if _is_under(request.path, OF_QUEUE_API) else CONTROL.name
