@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -46,11 +47,36 @@ def convert(value: Any, kind: type[T]) -> T:
 
 
 def convert_text(values: Mapping[str, str], kind: type[T]) -> T:
-    """The same for texts, such as query parameters: numbers and booleans are read from them."""
+    """The same for texts, such as query parameters: numbers and booleans are read from them, null is not.
+
+    `null` is a name like any other: taken for nothing, `?type=null` listed the jobs of every type.
+    """
     try:
-        return msgspec.convert(values, kind, strict=False)
+        converted = msgspec.convert(values, kind, strict=False)
+        nulls = {name: text for name, text in values.items() if text.lower() == "null"}
+        for name, value in _as_words(nulls, kind).items():
+            setattr(converted, name, value)
+        return converted
     except msgspec.ValidationError as error:
         raise _invalid(list(_wrong_texts(values, kind)) or [located(error, "")]) from None
+
+
+def _as_words(values: Mapping[str, str], kind: Any) -> dict[str, Any]:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    return {
+        fields[name].name: msgspec.convert(text, _without_none(fields[name].type), strict=False)
+        for name, text in values.items()
+    }
+
+
+def _without_none(kind: Any) -> Any:
+    """`X` of `X | None`, also within `Annotated`."""
+    if get_origin(kind) is Annotated:
+        inner, *notes = get_args(kind)
+        return Annotated[(_without_none(inner), *notes)]
+    if get_origin(kind) in (Union, UnionType):
+        return Union[tuple(each for each in get_args(kind) if each is not NoneType)]  # noqa: UP007
+    return kind
 
 
 def _wrong_texts(values: Mapping[str, str], kind: Any) -> Iterator[Problem]:
@@ -63,7 +89,7 @@ def _wrong_texts(values: Mapping[str, str], kind: Any) -> Iterator[Problem]:
                 yield Problem(path=name, message="is required")
             continue
         try:
-            msgspec.convert(values[name], field.type, strict=False)
+            msgspec.convert(values[name], _without_none(field.type), strict=False)
         except msgspec.ValidationError as error:
             yield located(error, f".{name}")
 

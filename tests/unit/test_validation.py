@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from sluicegate.errors import BadRequest, Invalid
 from sluicegate.model import NewJob
+from sluicegate.operations.calls import JobsQuery
 from sluicegate.validation import convert, convert_text, decode
 
 
@@ -84,6 +85,14 @@ def test_a_decoded_value_is_judged_the_same() -> None:
 
 def test_parameters_are_read_from_text() -> None:
     assert convert_text({"limit": "7", "createdAfter": "null"}, Query) == Query(7, "null")
+
+
+def test_null_is_a_name_like_any_other() -> None:
+    """`?type=null` listed the jobs of every type, and `?status=null` those of every state."""
+    assert convert_text({"type": "null"}, JobsQuery) == JobsQuery(type="null")
+    with pytest.raises(Invalid) as caught:
+        convert_text({"status": "Null"}, JobsQuery)
+    assert paths(caught.value) == ["status"]
 
 
 @pytest.mark.parametrize(
