@@ -49,12 +49,17 @@ DEAD: Final = "/api/queue/dead-letters"
 WORKERS: Final = "/api/queue/workers"
 TOKENS: Final = WORKERS + "/tokens"
 HELD: Final = ("job_not_found", "job_not_authorized", "job_ownership_mismatch", "lease_lost")
+ENQUEUED: Final = ("idempotency_conflict", "payload_too_large", "queue_full")
+CREDENTIALS: Final = (
+    "worker_auth_failed", "operator_auth_failed", "worker_not_authorized", "operator_not_authorized",
+    "identity_unavailable", "rate_limited",
+)  # fmt: skip
 
 ROUTES: Final = (
     Endpoint(
         method="POST", path=JOBS, handler=jobs.enqueue, may="operator", also=("producer",), tag="jobs",
         summary="Enqueue a job", body=NewJob, headers=("Idempotency-Key",), replies={201: Job, 200: Job},
-        errors=("idempotency_conflict", "payload_too_large", "queue_full"),
+        errors=ENQUEUED,
     ),
     Endpoint(
         method="GET", path=JOBS, handler=jobs.listing, may="viewer", also=("producer",), tag="jobs",
@@ -252,6 +257,9 @@ ROUTES: Final = (
     Endpoint(
         method="POST", path="/mcp/tools/call", handler=mcp.call, may="open", tag="mcp",
         summary="Call a tool; who may, and which errors there are, is as in the REST call behind it",
-        body=ToolCall, replies={200: ToolAnswer}, errors=("tool_not_found", "invalid_tool_arguments"),
+        body=ToolCall, replies={200: ToolAnswer},
+        errors=(
+            "tool_not_found", "invalid_tool_arguments", "job_state_conflict", *CREDENTIALS, *HELD, *ENQUEUED,
+        ),
     ),
 )  # fmt: skip
