@@ -150,7 +150,7 @@ def _type(schema: dict[str, Any]) -> str:
         schema.get(f"{which}imum", schema.get(f"exclusive{which.title()}imum")) for which in ("min", "max")
     )
     if low is not None and high is not None:
-        return f"{kind}, {low:g} to {high:g}"
+        return f"{kind}, {low:,.15g} to {high:,.15g}"
     return kind
 
 

@@ -78,6 +78,7 @@ async def test_the_workers_that_are_there_are_listed(control: ClientSession, sto
         "transport": "redis",
         "capabilities": ["git"],
         "types": ["task"],
+        "repositories": None,
         "slots": 4,
         "state": "busy",
         "jobs": ["018f0000-0000-7000-8000-000000000000"],
