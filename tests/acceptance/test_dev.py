@@ -65,7 +65,7 @@ def enqueue(running: DevProcess) -> str:
 
 
 def test_it_says_when_it_is_ready_serves_all_on_one_port_and_leaves_nothing(tmp_path: Path) -> None:
-    """70-36, 70-38: the first line, one /readyz and /metrics for all; SIGTERM: exit 0, nothing left."""
+    """70-36, 70-38, 60-1: the first line, one /readyz, /metrics, /docs for all; SIGTERM: nothing left."""
     with dev(tmp_path / "data") as running:
         assert running.pid == running.popen.pid
         assert set(running.family()) == {"store", "queue_api", "control", "sweeper", "worker"}
@@ -84,6 +84,10 @@ def test_it_says_when_it_is_ready_serves_all_on_one_port_and_leaves_nothing(tmp_
             if family.name == "process_resident_memory_bytes"
         )
         assert {each.labels["service"] for each in memory.samples} == set(said["services"])
+        status, described = call(running.url + "/openapi.json")
+        assert status == 200
+        assert {"/api/queue/jobs", "/api/system/worker-pause", "/mcp/tools"} <= set(described["paths"])
+        assert 'id="post_system_worker_pause"' in call(running.url + "/docs")[1]
         everything = running.descendants()
         assert running.end() == 0
         gone(everything)

@@ -147,9 +147,9 @@ class Programs:
         await program.said("sweeper.started")
         return program
 
-    async def service(self, name: str) -> tuple[Program, str]:
+    async def service(self, name: str, **variables: str) -> tuple[Program, str]:
         """queue_api or control, and its address."""
-        program = self.start(f"services.{name}")
+        program = self.start(f"services.{name}", **variables)
         line = await program.said("service_listening")
         return program, f"http://{line['host']}:{line['port']}"
 

@@ -15,6 +15,8 @@ from aiohttp import web
 
 from sluicegate.dev.front import Front
 from sluicegate.errors import ConfigurationError
+from sluicegate.http import Endpoint, openapi
+from sluicegate.http.service import HEALTH
 from tests.support.wait import until
 
 
@@ -26,6 +28,7 @@ class Service:
     url: str | None = None
     ready_path: str = "/readyz"
     not_ready: str | None = None
+    endpoints: tuple[Endpoint, ...] = ()
     left: list[str] = field(default_factory=list)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -38,6 +41,9 @@ class Service:
         return web.Response(
             text=f'# HELP hits Hits.\n# TYPE hits counter\nhits_total{{of="{self.name}"}} 1.0\n'
         )
+
+    async def openapi(self, _: web.Request) -> web.Response:
+        return web.json_response(openapi.document(self.endpoints))
 
     async def echo(self, request: web.Request) -> web.Response:
         """What arrived: method, path, headers, body."""
@@ -114,6 +120,7 @@ class Service:
             app.router.add_get(prefix + "/terminal", self.terminal)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/openapi.json", self.openapi)
         app.router.add_route("*", "/{any:.*}", self.echo)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
@@ -330,3 +337,19 @@ async def _json(request: Awaitable[aiohttp.ClientResponse]) -> dict[str, Any]:
     answer = await request
     async with answer:
         return dict(await answer.json())
+
+
+async def test_both_descriptions_are_one(
+    client: aiohttp.ClientSession, queue_api: Service, control: Service
+) -> None:
+    """60-1, "behind one address": what both have is there once; half of it is never shown."""
+    queue_api.endpoints, control.endpoints = HEALTH[:2], HEALTH[1:]
+    async with client.get("/openapi.json") as answer:
+        assert set((await answer.json())["paths"]) == {each.path for each in HEALTH}
+    async with client.get("/docs") as answer:
+        assert answer.content_type == "text/html"
+        assert "get_metrics" in await answer.text()
+    control.url = None
+    for path in ("/openapi.json", "/docs"):
+        async with client.get(path) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (503, "service_unavailable")
