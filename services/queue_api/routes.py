@@ -251,11 +251,11 @@ ROUTES: Final = (
         errors=("worker_token_not_found", "token_state_conflict"),
     ),
     Endpoint(
-        method="GET", path="/mcp/tools", handler=mcp.listed, may="open", tag="mcp",
+        method="GET", path="/mcp/tools", handler=mcp.listed, may="open", tag="agents",
         summary="The tools for agents, with the schemas of their arguments", replies={200: ToolsAnswer},
     ),
     Endpoint(
-        method="POST", path="/mcp/tools/call", handler=mcp.call, may="open", tag="mcp",
+        method="POST", path="/mcp/tools/call", handler=mcp.call, may="open", tag="agents",
         summary="Call a tool; who may, and which errors there are, is as in the REST call behind it",
         body=ToolCall, replies={200: ToolAnswer},
         errors=(

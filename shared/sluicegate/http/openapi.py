@@ -29,7 +29,7 @@ TAGS: Final[dict[str, str]] = {
     "artifacts": "Files that a job leaves behind.",
     "dead letters": "Jobs whose attempts are used up.",
     "tokens": "Credentials of workers.",
-    "mcp": "The queue's tools for agents.",
+    "agents": "The queue's calls as tools, for MCP clients.",
     "system": "Pause, audit, and who is there.",
     "task runs": "Control of a running task, and messages to it.",
     "live sessions": "Terminals on running tasks.",
