@@ -64,6 +64,9 @@ def _login(request: web.Request, *, status: int = 200, **values: Any) -> web.Res
 
 def _own(address: str) -> str:
     """An address of this site, whatever was asked for: a login must not lead elsewhere."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return HOME
     inside = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.netloc
     return address if inside and address.isprintable() else HOME

@@ -118,7 +118,9 @@ class Identities:
 
     def _is_bootstrap(self, text: str) -> bool:
         expected = self._settings.bootstrap_admin_token
-        return expected is not None and hmac.compare_digest(text.encode(), expected.encode())
+        return expected is not None and hmac.compare_digest(
+            text.encode("utf-8", "surrogatepass"), expected.encode()
+        )
 
     async def _issued(self, presented: Presented) -> Identity:
         record, now_ms = await self._records.one(presented.id)

@@ -65,7 +65,9 @@ class Session(Struct, frozen=True, kw_only=True):
     tok: str | None = None
 
     def proved_by(self, csrf: str | None) -> bool:
-        return csrf is not None and hmac.compare_digest(self.csrf.encode(), csrf.encode())
+        return csrf is not None and hmac.compare_digest(
+            self.csrf.encode(), csrf.encode("utf-8", "surrogatepass")
+        )
 
 
 class Identity(Struct, frozen=True, kw_only=True):

@@ -29,11 +29,16 @@ def require_own_origin(request: web.Request, settings: ServerSettings) -> None:
     open_to_all = settings.auth == "disabled"
     if origin is None or (not open_to_all and "Authorization" in request.headers):
         return
-    parts = urlsplit(origin)
-    own = (
-        parts.scheme in ("http", "https") and parts.netloc.lower() == request.headers.get("Host", "").lower()
-    )
-    if not own or (open_to_all and not (settings.allow_insecure or is_loopback(parts.hostname or ""))):
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # such as `http://[`: no page has it
+        own, host = False, ""
+    else:
+        host = parts.hostname or ""
+        own = parts.scheme in ("http", "https") and (
+            parts.netloc.lower() == request.headers.get("Host", "").lower()
+        )
+    if not own or (open_to_all and not (settings.allow_insecure or is_loopback(host))):
         raise Forbidden("the request comes from a page of another origin", code="csrf_failed")
 
 

@@ -86,9 +86,10 @@ async def test_other_credentials_do_not_log_in(closed: ClientSession, store: Sto
 
 
 @pytest.mark.parametrize(
-    "after", ["https://evil.test/", "//evil.test", "/\\evil.test", "javascript:x", "jobs"]
+    "after", ["https://evil.test/", "//evil.test", "/\\evil.test", "javascript:x", "jobs", "http://["]
 )
 async def test_a_login_leads_nowhere_else(closed: ClientSession, after: str) -> None:
+    """Spec 00-6: nor does an address that is none break it."""
     status, where, _ = await log_in(closed, BOOTSTRAP, after=after)
     assert (status, where) == (303, "/")
 

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from yarl import URL
 
 from services.queue_api.app import build
 from sluicegate.http import LONG_REQUESTS, serving
@@ -87,6 +88,19 @@ async def test_a_worker_call_needs_a_worker(closed: Api, store: Store, path: str
         assert (answer.status, answer.code) == (401, "worker_auth_failed"), headers
         assert wrong not in answer.text
     assert await contents(store) == before
+
+
+@pytest.mark.parametrize("header", [b"X-Worker-Token: \xff", b"Authorization: Bearer \xff"])
+async def test_a_token_that_is_no_text_is_wrong(closed: Api, header: bytes) -> None:
+    """Q-1, 70-3: bytes that are no UTF-8 are 401 like any other wrong token."""
+    address = URL(closed.url)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(
+        b"GET /api/queue/workers/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + header + b"\r\n\r\n"
+    )
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 401 ") and b'"worker_auth_failed"' in answer
 
 
 @pytest.mark.parametrize("header", ["X-Worker-Token", "X-MoonMind-Worker-Token", "Authorization"])

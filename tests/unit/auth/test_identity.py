@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.auth.identity import Grant, Identity
+from sluicegate.auth.identity import Grant, Identity, Session
 from sluicegate.errors import Forbidden
 from sluicegate.model import Lane, Policy
 
@@ -21,6 +21,14 @@ def test_a_credential_speaks_for_its_own_worker_only() -> None:
     with pytest.raises(Forbidden) as caught:
         who.worker("w2")
     assert (caught.value.status, caught.value.code) == (403, "worker_not_authorized")
+
+
+def test_a_session_is_proved_by_its_own_csrf_token() -> None:
+    """70-18: and by nothing else, such as bytes that are no UTF-8 as the server reads them."""
+    session = Session(sub="ann", role="admin", csrf="secret", iat=0, exp=1)
+    assert [session.proved_by(each) for each in ("secret", "other", "", "\udcff", None)] == [True] + [
+        False
+    ] * 4
 
 
 @pytest.mark.parametrize(

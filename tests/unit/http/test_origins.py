@@ -11,8 +11,11 @@ from sluicegate.settings import ServerSettings
 from tests.unit.http.conftest import Site, small_app
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://127.0.0.1"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://127.0.0.1", "http://["]
+)
 async def test_a_foreign_origin_changes_nothing(site: Site, origin: str) -> None:
+    """70-18, also one that is no address at all."""
     response = await site.call("POST", "/thing", json={}, headers={"Origin": origin})
     assert response.status == 403
     assert (await response.json(content_type=None))["code"] == "csrf_failed"
