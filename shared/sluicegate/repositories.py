@@ -100,7 +100,10 @@ def _from_short(text: str, settings: Settings) -> Repository:
 def _local(text: str, settings: Settings, path: str) -> Repository:
     place = text
     if text.startswith("file:"):
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError as error:
+            raise Invalid.field(path, str(error)) from error
         if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
             raise Invalid.field(path, "a file: URL must be file:///<absolute path>")
         place = unquote(parts.path)
@@ -130,7 +133,10 @@ def _host(text: str) -> str:
 
 def _name(text: str) -> str:
     """owner/name, or with groups between them; without the `.git` and slashes that URLs carry."""
-    segments = text.strip("/").removesuffix(".git").split("/")
+    text = text.strip("/")
+    if text.lower().endswith(".git"):
+        text = text[: -len(".git")]
+    segments = text.split("/")
     if len(segments) < 2:
         raise ValueError("must name an owner and a repository")
     for segment in segments:

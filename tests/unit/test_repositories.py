@@ -16,6 +16,7 @@ LOCAL = Settings(allow_local_repositories=True)
         "acme/a",
         "Acme/A",
         "acme/a.git",
+        "acme/a.GIT",
         "github.com/acme/a",
         "https://github.com/acme/a",
         "https://github.com/Acme/a.git",
@@ -90,7 +91,8 @@ def test_local_repositories_only_where_allowed(text: str) -> None:
         "ext::sh", "javascript://github.com/acme/a", "https://git_hub/acme/a", "https://[::1]/acme/a",
         "https://github.com/%2e%2e/a", "https://github.com:99999/acme/a", "c:\\repos\\a",
         "acme/" + "a" * 2000,
-        "file://host/acme/a", "file:relative/x", "file:///", "/srv/\x00", "github.com:0/acme/a",
+        "file://host/acme/a", "file://[/acme/a", "file:relative/x", "file:///", "/srv/\x00",
+        "github.com:0/acme/a",
     ],
 )  # fmt: skip
 def test_nonsense_is_refused_by_field(text: str) -> None:
