@@ -8,7 +8,18 @@ from aiohttp import web
 from services.queue_api.handlers.held import held_body
 from services.queue_api.handlers.paths import job_id
 from services.queue_api.keys import LIVE_EVENTS
-from sluicegate.http import LONG_REQUESTS, SETTINGS, STORE, EventStream, body, identity, query, reply
+from sluicegate.errors import SluicegateError
+from sluicegate.http import (
+    LONG_REQUESTS,
+    SETTINGS,
+    STORE,
+    EventStream,
+    admitted,
+    body,
+    identity,
+    query,
+    reply,
+)
 from sluicegate.model import Event
 from sluicegate.operations import access, events, worker_calls
 from sluicegate.operations.answers import AppendedItem, Items, Listed
@@ -46,7 +57,8 @@ async def page_of(request: web.Request, job: str, asked: EventsQuery) -> Listed[
 async def stream(request: web.Request) -> web.StreamResponse:
     """History, then what happens, until the job has ended and everything was sent (70-14).
 
-    A client that comes back with Last-Event-ID goes on behind that event, whatever `after` says.
+    A client that comes back with Last-Event-ID goes on behind that event, whatever `after` says. The
+    credential is looked at again with every keepalive: the stream of one that was revoked ends.
     """
     asked = query(request, StreamQuery)
     await access.require_sight_of(request.app[STORE], identity(request), job_id(request))
@@ -78,4 +90,8 @@ async def _send_on(request: web.Request, out: EventStream, follower: Follower) -
                 await follower.more()
                 waited = False
             if waited and not long_requests.over(request):
+                try:
+                    await admitted(request, "viewer", ("producer", "worker"))
+                except SluicegateError:
+                    return
                 await out.keepalive()

@@ -170,3 +170,14 @@ async def test_the_stream_of_a_revoked_token_ends(closed: Api, api: Api, store: 
     assert [control["kind"] for control in heard] == ["pause", "cancel"]
     assert heard[0]["system"]["workersPaused"] is False
     assert (heard[1]["jobId"], heard[1]["leaseToken"]) == (job_id, "1")
+
+
+async def test_a_revoked_token_reads_no_history_on(closed: Api, api: Api, store: Store) -> None:
+    """Q-2: the stream of a job's events is over with the next keepalive."""
+    job_id, _ = await api.running()
+    token = await worker_token(store)
+    path = f"{closed.url}/api/queue/jobs/{job_id}/events/stream"
+    async with closed.session.get(path, **by(token.token)) as stream:
+        assert stream.status == 200
+        await credentials.revoke(store, "worker", token.worker_token.id, actor="admin")
+        assert b"event: end" not in await stream.read()
