@@ -149,7 +149,7 @@ def _payload(text: str) -> Any:
         text = _text(text.removeprefix("@"))
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise click.BadParameter(f"is not JSON: {error}", param_hint="--payload") from None
 
 

@@ -229,7 +229,10 @@ def _issued(issued: Any, token: Any, as_json: bool) -> None:
 
 
 def _in(seconds: float) -> str:
-    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    try:
+        moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    except OverflowError:
+        raise click.BadParameter("is beyond the calendar", param_hint="--expires-in") from None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -218,3 +218,10 @@ def test_version_starts_fast() -> None:
         best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert done.stdout.startswith("sluicegate ")
     assert best < 0.3
+
+
+def test_a_payload_that_is_no_text_is_a_usage_error() -> None:
+    """70-40: bytes on the command line that are no UTF-8."""
+    done = run("enqueue", "--type", "x", "--payload", '{"a": "\udcff"}')
+    assert done.exit_code == 2
+    assert "is not JSON" in done.output

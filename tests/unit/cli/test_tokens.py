@@ -21,6 +21,7 @@ from sluicegate.cli.main import main
             "--repository is for tokens of workers",
         ),
         (["--worker-id", "w", "--expires-in", "soon"], "not a length of time"),
+        (["--worker-id", "w", "--expires-in", "99999999999999d"], "beyond the calendar"),
     ],
 )
 def test_wrong_words_are_usage_errors(words: list[str], says: str) -> None:
