@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal
+import time
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sluicegate.times import now_ms, to_rfc3339
 from sluicegate.worker.transports import Claimed
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from sluicegate.worker.process.command import Command
 
 Interruption = Literal["cancel", "release", "run_timeout", "lost"]
+LATE_SECONDS: Final = 5.0
+"""So much later than the store a worker may have begun to count an attempt's time."""
 _RANK: dict[str, int] = {"release": 1, "run_timeout": 2, "cancel": 3, "lost": 4}
 
 
@@ -22,6 +25,7 @@ class RunningAttempt:
     """
 
     __slots__ = (
+        "began",
         "cancel_requested_ms",
         "claimed",
         "commands",
@@ -35,6 +39,7 @@ class RunningAttempt:
 
     def __init__(self, claimed: Claimed) -> None:
         self.claimed = claimed
+        self.began = time.monotonic()
         self.interruption: Interruption | None = None
         self.interrupted: asyncio.Event | None = None
         self.cancel_requested_ms: int | None = None
@@ -51,6 +56,12 @@ class RunningAttempt:
     @property
     def token(self) -> int:
         return self.claimed.token
+
+    @property
+    def at_its_limit(self) -> bool:
+        """Whether its time is over, or so nearly that it may be by the store's count (70-52)."""
+        limit = self.claimed.max_run_seconds
+        return limit is not None and time.monotonic() - self.began + LATE_SECONDS >= limit
 
     def interrupt(self, why: Interruption, requested_ms: int | None = None) -> bool:
         """Ask the attempt to end; False when it has been asked as strongly before."""

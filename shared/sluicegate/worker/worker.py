@@ -285,8 +285,11 @@ class Worker:
             if attempt is None:
                 continue
             if isinstance(answer, RequestError):
-                if attempt.interruption == "run_timeout":
-                    continue  # past its time limit a lease is not renewed (70-52); its ending is on the way
+                if attempt.at_its_limit:
+                    # Past its time limit a lease is not renewed (70-52), and the store began to count before
+                    # us. If it is another's after all, the ending is refused.
+                    self._attempts.interrupt(attempt, "run_timeout")
+                    continue
                 log.warning("worker.lease.lost", job_id=lease.job_id, code=answer.code)
                 self._attempts.interrupt(attempt, "lost")
             elif answer.cancel_requested_at_ms is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sluicegate import keys
 from sluicegate.errors import ConfigurationError, StoreUnavailable
 from sluicegate.store import Store, cancellation, events, jobs, pause, sweeping, workers
 from sluicegate.worker import Worker
@@ -134,6 +135,18 @@ async def test_a_lease_that_is_anothers_ends_the_attempt_silently(store: Store, 
     job = await jobs.get(store, job_id)
     assert (job.status, job.claimed_by) == ("running", "worker-2")
     assert "job.released" not in await kinds(store, job_id)
+
+
+async def test_a_heartbeat_that_is_refused_at_the_time_limit_is_its_end(way: Way, store: Store) -> None:
+    """70-52: the store counts from the claim, the worker from the claim's reply. A heartbeat between the two
+    ends was taken for a lost lease: the job ran on in the books until that was over."""
+    make = JobBuilder(store)
+    async with working(made(way, worker_heartbeat_seconds=0.05)):
+        job_id = (await make.waiting(max_run_ms=4_000)).job_id
+        await until(lambda: _told(store, job_id, "work.began"), "the handler is at work")
+        await store.command("HSET", keys.job(job_id), "started_at", "1")
+        await until(lambda: _has_status(store, job_id, "failed"), "it has ended", timeout=3)
+    assert (await jobs.get(store, job_id)).failure_class == "run_timeout"
 
 
 async def test_a_job_that_comes_back_to_its_worker_runs_once_at_a_time(store: Store, way: Way) -> None:
