@@ -164,6 +164,11 @@ def _reachable(argv: tuple[str, ...], here: str, store_url: str) -> bool:
     return False
 
 
+async def _polls(store: Store) -> bool:
+    """Whether a long poll waits for the bell of its policy: its first look at the lanes is over."""
+    return "cmd=blpop" in str(await store.command("CLIENT", "LIST"))
+
+
 async def _has_status(store: Store, job_id: str, status: str) -> bool:
     return (await jobs.get(store, job_id)).status == status
 
