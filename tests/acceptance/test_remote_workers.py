@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sluicegate import keys
 from sluicegate.model import NewJob
 from sluicegate.operations import credentials
 from sluicegate.operations import jobs as job_operations
@@ -82,7 +81,7 @@ async def test_a_revoked_token_ends_its_worker(store: Store, started: Programs, 
     if busy:
         await until(lambda: len(marked(worker.mark)) >= 5, "the command runs")
     else:
-        await until(lambda: store.command("ZCARD", keys.POLICIES_USED), "its claim has looked, and waits")
+        await until(lambda: _polls(store), "its claim has looked, and waits")
     await credentials.revoke(store, "worker", token.worker_token.id, actor="admin")
     if not busy:
         (job_id,) = await make.enqueued(make.submission("small"))  # what the poll was waiting for
