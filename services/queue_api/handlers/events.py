@@ -8,13 +8,12 @@ from aiohttp import web
 from services.queue_api.handlers.held import held_body
 from services.queue_api.handlers.paths import job_id
 from services.queue_api.keys import LIVE_EVENTS
-from sluicegate.errors import SluicegateError
 from sluicegate.http import (
     LONG_REQUESTS,
     SETTINGS,
     STORE,
+    Admission,
     EventStream,
-    admitted,
     body,
     identity,
     query,
@@ -76,7 +75,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
 async def _send_on(request: web.Request, out: EventStream, follower: Follower) -> None:
     long_requests = request.app[LONG_REQUESTS]
     keepalive = request.app[SETTINGS].sse_keepalive_seconds
-    while not long_requests.over(request):
+    admission = Admission(request, "viewer", ("producer", "worker"))
+    while not long_requests.over(request) and await admission.holds():
         if frames := await follower.take():
             if not await out.write_soon(b"".join(frames), request, long_requests):
                 return
@@ -89,9 +89,5 @@ async def _send_on(request: web.Request, out: EventStream, follower: Follower) -
             async with long_requests.patience(request, keepalive):
                 await follower.more()
                 waited = False
-            if waited and not long_requests.over(request):
-                try:
-                    await admitted(request, "viewer", ("producer", "worker"))
-                except SluicegateError:
-                    return
+            if waited and not long_requests.over(request) and await admission.holds():
                 await out.keepalive()

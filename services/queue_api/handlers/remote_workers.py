@@ -7,13 +7,12 @@ from aiohttp import web
 
 from services.queue_api.controls import Listener
 from services.queue_api.keys import CONTROLS
-from sluicegate.errors import SluicegateError
 from sluicegate.http import (
     LONG_REQUESTS,
     SETTINGS,
     STORE,
+    Admission,
     EventStream,
-    admitted,
     body,
     identity,
     query,
@@ -56,19 +55,15 @@ async def controls(request: web.Request) -> web.StreamResponse:
 async def _send_on(request: web.Request, out: EventStream, listener: Listener) -> None:
     long_requests = request.app[LONG_REQUESTS]
     keepalive = request.app[SETTINGS].sse_keepalive_seconds
-    while not long_requests.over(request):
+    admission = Admission(request, "worker")
+    while not long_requests.over(request) and await admission.holds():
         heard = []
         async with long_requests.patience(request, keepalive):
             heard = await listener.take()
         for control in heard:
             await _send(out, WorkerControl.of(control))
-        if heard or long_requests.over(request):
-            continue
-        try:
-            await admitted(request, "worker")
-        except SluicegateError:
-            return
-        await out.keepalive()
+        if not heard and not long_requests.over(request) and await admission.holds():
+            await out.keepalive()
 
 
 async def _send(out: EventStream, control: WorkerControl) -> None:

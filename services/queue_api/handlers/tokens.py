@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from aiohttp import web
 
+from sluicegate.errors import Invalid
 from sluicegate.http import STORE, body, identity, query, reply
 from sluicegate.operations import credentials
 from sluicegate.operations.answers import Listed
 from sluicegate.operations.calls import NoFields, PageQuery
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerTokenCall, worker_token
 
-FRESH = {"Cache-Control": "no-store"}
+FRESH: Final = {"Cache-Control": "no-store"}
+CURSOR: Final = re.compile(r"[0-9a-f]{32}")
 
 
 async def create(request: web.Request) -> web.Response:
@@ -22,6 +27,8 @@ async def create(request: web.Request) -> web.Response:
 async def listing(request: web.Request) -> web.Response:
     """The cursor is the last id shown, so that a page survives what is created meanwhile."""
     page = query(request, PageQuery)
+    if page.cursor is not None and not CURSOR.fullmatch(page.cursor):
+        raise Invalid.field("cursor", "is not a cursor that a page returned")
     found = await credentials.worker_tokens(request.app[STORE])
     after = [each for each in found if page.cursor is None or each.id < page.cursor]
     shown = after[: page.limit]

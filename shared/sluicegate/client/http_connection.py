@@ -57,6 +57,8 @@ class HttpConnection:
         self.address = url.rstrip("/")
         self._headers = {"Accept": "application/json"}
         if token := (token or "").strip():  # files end in a line feed
+            if not (token.isascii() and token.isprintable()):
+                raise ConfigurationError("the token (SLUICEGATE_TOKEN) holds characters that no token has")
             self._headers |= {"X-Worker-Token": token} if worker else {"Authorization": f"Bearer {token}"}
         self._timeout_seconds = timeout_seconds
         self.retry_seconds = retry_seconds

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import secrets
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from typing import IO, Any, Final
@@ -53,6 +54,7 @@ class Deployment:
         self._plan = plan
         self._asked = asyncio.Event()
         self._asked_again = asyncio.Event()
+        self._session_key = secrets.token_urlsafe(48)
         self._store: KeptStore | None = None
         if plan.redis_url is None:
             self._store = KeptStore(EmbeddedStore(plan.data_dir, extra_config=plan.store_config))
@@ -128,6 +130,8 @@ class Deployment:
         own = {"SLUICEGATE_REDIS_URL": self._redis_url()}
         if self._plan.needs_admin:
             own["SLUICEGATE_BOOTSTRAP_ADMIN_TOKEN"] = admin_token(self._plan.data_dir)
+        if self._plan.server.session_key is None:
+            own["SLUICEGATE_SESSION_KEY"] = self._session_key  # behind one address a session is one for all
         return {**self._plan.environment, **own}
 
     def _redis_url(self) -> str:

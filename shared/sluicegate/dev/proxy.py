@@ -179,6 +179,8 @@ async def _pump(
 def _request_headers(request: web.Request) -> CIMultiDict[str]:
     """End-to-end headers, the client's Host among them: a service compares it with the Origin."""
     headers = _end_to_end(request.headers, NOT_SENT_ON)
+    if headers.popall("Content-Encoding", None):  # what comes in has been unpacked already
+        headers.popall("Content-Length", None)
     headers["X-Forwarded-For"] = request.remote or "unknown"
     headers["X-Forwarded-Host"] = request.host
     headers["X-Forwarded-Proto"] = request.scheme

@@ -9,7 +9,7 @@ LongRequests  long polls and streams that end with their client      long_reques
 EventStream   Server-Sent Events                                     sse.py
 """
 
-from sluicegate.http.edge import admitted, identity, let_in
+from sluicegate.http.edge import Admission, admitted, identity, let_in
 from sluicegate.http.endpoints import Endpoint
 from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, LONG_REQUESTS, METRICS, SETTINGS, STORE
 from sluicegate.http.long_requests import LongRequests, gone
@@ -27,6 +27,7 @@ __all__ = [
     "METRICS",
     "SETTINGS",
     "STORE",
+    "Admission",
     "Endpoint",
     "EventStream",
     "LongRequests",

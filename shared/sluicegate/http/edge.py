@@ -119,6 +119,26 @@ async def admitted(request: web.Request, may: Access, also: Sequence[Role] = ())
     return await request.app[IDENTITIES].admit(request.headers, may, also)
 
 
+class Admission:
+    """The caller of a stream, looked at again every so often: a revoked credential ends its streams."""
+
+    def __init__(self, request: web.Request, may: Access, also: Sequence[Role] = ()) -> None:
+        self._request, self._may, self._also = request, may, also
+        self._every = request.app[SETTINGS].sse_keepalive_seconds
+        self._looked = perf_counter()
+        self._holds = True
+
+    async def holds(self) -> bool:
+        """Whether to go on. Ask with every turn: it looks at most once per keepalive, and a no stays a no."""
+        if self._holds and perf_counter() - self._looked >= self._every:
+            self._looked = perf_counter()
+            try:
+                await admitted(self._request, self._may, self._also)
+            except SluicegateError:
+                self._holds = False
+        return self._holds
+
+
 def identity(request: web.Request) -> Identity:
     """Who makes this request."""
     return request[IDENTITY]

@@ -20,11 +20,11 @@ class PresenceCall(Call):
 
     worker_id: WorkerId
     host: Name
-    pid: Annotated[int, Meta(ge=0)]
+    pid: Annotated[int, Meta(ge=0, le=2**31 - 1)]
     version: Name
     capabilities: Annotated[list[Name], Meta(max_length=200)]
     types: Annotated[list[JobType], Meta(max_length=200)] | None
-    slots: Annotated[int, Meta(ge=1)]
+    slots: Annotated[int, Meta(ge=1, le=10_000)]
     state: Literal["idle", "busy", "paused", "stopping"]
     jobs: Annotated[list[JobId], Meta(max_length=100)]
     repositories: Annotated[list[str], Meta(max_length=200)] | None = None

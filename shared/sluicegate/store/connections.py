@@ -27,7 +27,11 @@ Connect = Callable[[], AbstractConnection]
 
 def connector(settings: Settings) -> Connect:
     """Makes connections for these settings: RESP2, text, no retries. Waits are bounded by who uses them."""
-    if urlsplit(settings.redis_url).scheme not in ("redis", "rediss", "unix"):
+    try:
+        scheme = urlsplit(settings.redis_url).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in ("redis", "rediss", "unix"):
         raise ConfigurationError(
             f"SLUICEGATE_REDIS_URL={shown_url(settings.redis_url)!r} is not allowed: "
             "use redis://, rediss:// or unix://"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct, json
 
 from sluicegate import keys
 from sluicegate.errors import NotFound, TooLarge
 from sluicegate.store import words
 from sluicegate.store.connection import Store
+
+MOST_STEPS: Final = 200
+MOST_FACTS: Final = 100
+"""What a job keeps beside its artifacts, in number: more than any task needs."""
 
 
 class StepCheckpoint(Struct, rename="camel", kw_only=True):
@@ -40,9 +46,8 @@ async def save_step(
     store: Store, worker_id: str, job_id: str, token: int, checkpoint: StepCheckpoint
 ) -> None:
     """Keep a finished step. Raises LeaseLost, NotFound."""
-    await _attach(
-        store, worker_id, job_id, token, "steps", str(checkpoint.step_index), json.encode(checkpoint)
-    )
+    name, value = str(checkpoint.step_index), json.encode(checkpoint)
+    await _attach(store, worker_id, job_id, token, "steps", name, value, most=MOST_STEPS)
 
 
 async def steps(store: Store, job_id: str) -> list[StepCheckpoint]:
@@ -87,7 +92,9 @@ async def artifact(store: Store, job_id: str, artifact_id: str) -> Artifact:
 
 async def state_fact(store: Store, worker_id: str, job_id: str, token: int, name: str, value: str) -> str:
     """Keep a fact with the job for all its attempts; the first value stays and is returned."""
-    kept, _ = await _attach(store, worker_id, job_id, token, "facts", name, value.encode(), once=True)
+    kept, _ = await _attach(
+        store, worker_id, job_id, token, "facts", name, value.encode(), once=True, most=MOST_FACTS
+    )
     return kept
 
 
@@ -116,7 +123,8 @@ async def _attach(
         most=most,
     )
     if reply[0] == "FULL":
-        raise TooLarge(f"job {job_id} has {most:,} {shelf} already", code="artifact_too_large")
+        code = "artifact_too_large" if shelf == "artifacts" else "payload_too_large"
+        raise TooLarge(f"job {job_id} has {most:,} {shelf} already", code=code)
     if reply[0] != "KEPT":
         raise words.refused(reply[0], job_id)
     return reply[1], reply[2]

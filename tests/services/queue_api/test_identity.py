@@ -439,3 +439,9 @@ async def test_a_caller_that_asks_too_often_is_told_when_to_come_back(
         assert int(refused.headers["Retry-After"]) > 1
         assert (await api.post(f"/jobs/{job_id}/heartbeat", {**held, "leaseSeconds": 5})).status == 200
         assert (await api.post(f"/jobs/{job_id}/complete", held)).status == 200
+
+
+async def test_a_cursor_that_no_page_gave_is_refused(closed: Api) -> None:
+    """70-2."""
+    answer = await closed.get("/workers/tokens", params={"cursor": "zz"}, headers=bearer(BOOTSTRAP))
+    assert answer.paths == ["cursor"]

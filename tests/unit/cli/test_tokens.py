@@ -29,3 +29,26 @@ def test_wrong_words_are_usage_errors(words: list[str], says: str) -> None:
     done = CliRunner().invoke(main, ["tokens", "create", *words])
     assert done.exit_code == 2
     assert says in done.output
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("SLUICEGATE_TOKEN", "sgop_\udcff", "SLUICEGATE_TOKEN"),
+        ("SLUICEGATE_TOKEN", "a\nb", "SLUICEGATE_TOKEN"),
+    ],
+)
+def test_a_token_that_can_be_none_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    done = CliRunner().invoke(main, ["tokens", "list", "--url", "http://127.0.0.1:1"])
+    assert done.exit_code == 1
+    assert says in done.output
+
+
+def test_an_address_of_a_store_that_can_be_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICEGATE_REDIS_URL", "redis://[")
+    done = CliRunner().invoke(main, ["tokens", "list", "--operator"])
+    assert done.exit_code == 1
+    assert "SLUICEGATE_REDIS_URL" in done.output
