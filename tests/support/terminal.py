@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -85,3 +86,5 @@ def terminal(
 def _take_control() -> None:
     # Without a controlling terminal Ctrl-C would be a character and no signal.
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Tests in the background of a shell ignore SIGINT, and what they start would inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
