@@ -1,0 +1,4 @@
+# twenty megabytes of lines
+# kind: heavy output
+seq 3000000
+echo done > result
