@@ -27,7 +27,6 @@ from sluicegate.store.workers import Presence
 from sluicegate.times import now_ms, to_rfc3339
 from sluicegate.worker.attempt import RunningAttempt
 from sluicegate.worker.context import JobContext, WorkerParts
-from sluicegate.worker.controls import PauseState
 from sluicegate.worker.outbox import Outbox
 from sluicegate.worker.workspaces import Workspaces
 
@@ -211,7 +210,7 @@ async def attempt(
     workspaces = Workspaces(settings.workspaces / f"worker-{kept.token}")
     redactor = Redactor.from_environment(settings.secret_env)
     running = RunningAttempt(cast(Attempt, _Claimed(kept)))
-    parts = WorkerParts(settings, queue, outbox, PauseState(), redactor, workspaces)
+    parts = WorkerParts(settings, queue, outbox, redactor, workspaces)
     outbox.start()
     try:
         yield Recorded(JobContext(running, parts), running, settings.workspaces / f"worker-{kept.token}")

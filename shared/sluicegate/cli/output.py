@@ -24,6 +24,7 @@ COLOURS: Final = {
     "idle": "green",
     "busy": "cyan",
     "paused": "yellow",
+    "paused_at_checkpoint": "yellow",
     "stopping": "yellow",
 }
 MISSING: Final = "-"

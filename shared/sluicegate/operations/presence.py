@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,11 +12,12 @@ from sluicegate.model import JobId, JobType, Name, WorkerId
 from sluicegate.operations.calls import Call
 from sluicegate.store import workers
 from sluicegate.store.connection import Store
-from sluicegate.store.workers import Presence
+from sluicegate.store.workers import Presence, WorkerState
 
 
 class PresenceCall(Call):
-    """What a worker says of itself. jobs: those it runs, the first 100."""
+    """What a worker says of itself. jobs: those it runs, the first 100. paused_jobs: those of them that wait
+    at a checkpoint."""
 
     worker_id: WorkerId
     host: Name
@@ -25,8 +26,9 @@ class PresenceCall(Call):
     capabilities: Annotated[list[Name], Meta(max_length=200)]
     types: Annotated[list[JobType], Meta(max_length=200)] | None
     slots: Annotated[int, Meta(ge=1, le=10_000)]
-    state: Literal["idle", "busy", "paused", "stopping"]
+    state: WorkerState
     jobs: Annotated[list[JobId], Meta(max_length=100)]
+    paused_jobs: Annotated[list[JobId], Meta(max_length=100)] = msgspec.field(default_factory=list)
     repositories: Annotated[list[str], Meta(max_length=200)] | None = None
 
 

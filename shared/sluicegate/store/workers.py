@@ -12,6 +12,8 @@ from sluicegate.times import to_rfc3339
 
 LIVE_SECONDS: Final = 30
 """A worker is live when it was heard of within this time."""
+WorkerState = Literal["idle", "busy", "paused", "paused_at_checkpoint", "stopping"]
+"""paused: it claims nothing. paused_at_checkpoint: all that it runs waits, for whatever reason."""
 
 
 class Presence(Struct, rename="camel", kw_only=True):
@@ -23,8 +25,9 @@ class Presence(Struct, rename="camel", kw_only=True):
     capabilities: list[str]
     types: list[str] | None
     slots: int
-    state: Literal["idle", "busy", "paused", "stopping"]
+    state: WorkerState
     jobs: list[str]
+    paused_jobs: list[str] = []
     repositories: list[str] | None = None
     last_seen: str = ""
 

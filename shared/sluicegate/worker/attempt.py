@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sluicegate.times import now_ms, to_rfc3339
+from sluicegate.worker.holds import Holds
 from sluicegate.worker.transports import Claimed
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class RunningAttempt:
         "commands",
         "delivered_ms",
         "end_receipt",
+        "holds",
         "interrupted",
         "interruption",
         "task",
@@ -47,6 +49,7 @@ class RunningAttempt:
         self.end_receipt: dict[str, Any] | None = None
         self.commands: set[Command] = set()
         self.task: asyncio.Task[None] | None = None
+        self.holds = Holds()
         self.waiting_at_checkpoint = False
 
     @property

@@ -19,7 +19,7 @@ from sluicegate.store.claims import Lease
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
 from sluicegate.worker.attempt import RunningAttempt
-from sluicegate.worker.controls import PauseState
+from sluicegate.worker.holds import Hold, Holds
 from sluicegate.worker.outbox import Outbox
 from sluicegate.worker.outcome import JobCancelled, JobFailed, JobReleased
 from sluicegate.worker.texts import storable
@@ -27,7 +27,7 @@ from sluicegate.worker.transports import Transport
 from sluicegate.worker.workspaces import Workspaces
 
 if TYPE_CHECKING:
-    from sluicegate.worker.process.command import CommandResult
+    from sluicegate.worker.process.command import Command, CommandResult
 
 Stream = Literal["stdout", "stderr", "pty"]
 EVENT_FRAME_BYTES = 1536
@@ -40,7 +40,6 @@ class WorkerParts(msgspec.Struct, frozen=True):
     settings: WorkerSettings
     transport: Transport
     outbox: Outbox
-    pause: PauseState
     redactor: Redactor
     workspaces: Workspaces
 
@@ -100,10 +99,10 @@ class JobContext:
         return self._workspace
 
     async def checkpoint(self, *, step_id: str | None = None) -> None:
-        """A safe point: obeys cancel and shutdown, waits here while the workers are quiesced (P-7, C-11)."""
+        """A safe point: obeys cancel and shutdown, waits here while something holds it (P-7, C-11)."""
         self._obey()
-        if self._parts.pause.quiesced:
-            await self._wait_for_resume(step_id)
+        if self._attempt.holds:
+            await self._wait_while_held(step_id)
 
     async def event(self, kind: str, message: str, *, level: EventLevel = "info", **payload: Any) -> None:
         """Add to the job's history; `kind` and the rest become the payload. Secrets are replaced."""
@@ -197,8 +196,9 @@ class JobContext:
     ) -> CommandResult:
         """Run a command to the end of its whole process tree; its output becomes log events, redacted.
 
-        env: the whole environment, else this process's own. Past timeout_seconds it is stopped: `timed_out`.
-        A cancel or a shutdown stops it and is raised. Raises CommandNotStarted.
+        env: the whole environment, else this process's own. Past timeout_seconds, in which time that the
+        attempt was held does not count, it is stopped: `timed_out`. A cancel or a shutdown stops it and is
+        raised. Raises CommandNotStarted.
         """
         from sluicegate.worker.command_log import CommandLog
         from sluicegate.worker.process.command import Command, Grace
@@ -234,8 +234,9 @@ class JobContext:
         """Wait for the command, and stop it when the attempt is asked to end."""
         attempt = self._attempt
         attempt.commands.add(command)
-        waiting = asyncio.ensure_future(command.wait(timeout_seconds))
+        waiting = asyncio.ensure_future(command.wait())
         interrupted = asyncio.ensure_future(attempt.interruption_event().wait())
+        limit = asyncio.ensure_future(_time_out(command, attempt.holds, timeout_seconds))
         try:
             await asyncio.wait((waiting, interrupted), return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
@@ -253,6 +254,7 @@ class JobContext:
                 attempt.end_receipt = result.receipt
             return result
         finally:
+            limit.cancel()
             interrupted.cancel()
             attempt.commands.discard(command)
 
@@ -269,24 +271,34 @@ class JobContext:
             case "lost":
                 raise LeaseLost(f"this attempt no longer holds job {self._attempt.job_id}")
 
-    async def _wait_for_resume(self, step_id: str | None) -> None:
-        attempt, pause = self._attempt, self._parts.pause
-        where: dict[str, Any] = {"stepId": step_id} if step_id else {}
-        await self.event("task.paused", "Paused at a checkpoint", reason="worker_pause", **where)
+    async def _wait_while_held(self, step_id: str | None) -> None:
+        """Tells each hold as it begins and ends; goes on when none is left, or when asked to end."""
+        attempt = self._attempt
+        told: frozenset[Hold] = frozenset()
         attempt.waiting_at_checkpoint = True
         interrupted = asyncio.ensure_future(attempt.interruption_event().wait())
         try:
-            while pause.quiesced and not attempt.interruption:
-                changed = asyncio.ensure_future(pause.change().wait())
-                try:
-                    await asyncio.wait((changed, interrupted), return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    changed.cancel()
+            while not attempt.interruption:
+                await self._tell_holds(told, told := attempt.holds.reasons, step_id)
+                if told == attempt.holds.reasons:
+                    if not told:
+                        break
+                    changed = asyncio.ensure_future(attempt.holds.change().wait())
+                    try:
+                        await asyncio.wait((changed, interrupted), return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        changed.cancel()
         finally:
             interrupted.cancel()
             attempt.waiting_at_checkpoint = False
         self._obey()
-        await self.event("task.resumed", "Resumed", reason="worker_pause", **where)
+
+    async def _tell_holds(self, before: frozenset[Hold], now: frozenset[Hold], step_id: str | None) -> None:
+        where: dict[str, Any] = {"stepId": step_id} if step_id else {}
+        for reason in sorted(now - before):
+            await self.event("task.paused", "Paused at a checkpoint", reason=reason, **where)
+        for reason in sorted(before - now):
+            await self.event("task.resumed", "Resumed", reason=reason, **where)
 
     async def _append(self, level: EventLevel, message: str, payload: dict[str, Any]) -> None:
         if self._attempt.interruption == "lost":
@@ -296,6 +308,12 @@ class JobContext:
         if len(msgspec.json.encode(event)) > self.settings.max_event_bytes:
             raise Invalid.field("payload", f"an event is at most {self.settings.max_event_bytes} bytes")
         await self._parts.outbox.add_event(Append(self._attempt.job_id, self._attempt.token, event))
+
+
+async def _time_out(command: Command, holds: Holds, seconds: float | None) -> None:
+    if seconds is not None:
+        await holds.worked(holds.worked_seconds + seconds)
+        command.time_out()
 
 
 def _clean(redactor: Redactor, value: Any) -> Any:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 from sluicegate.log import log
 from sluicegate.model import SystemState
+from sluicegate.worker.attempt import RunningAttempt
 
 
 class PauseState:
-    """The newest pause state this worker has seen; an older version never replaces a newer one."""
+    """The newest pause state this worker has seen; an older version never replaces a newer one.
 
-    def __init__(self) -> None:
+    changed: called after each change, to `hold` what runs.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
         self.state = SystemState(workers_paused=False, version=-1)
-        self._changed = asyncio.Event()
+        self._changed = changed
 
     @property
     def quiesced(self) -> bool:
@@ -26,9 +30,8 @@ class PauseState:
         self.state = state
         if known or state.workers_paused:
             log.info("worker.pause.seen", paused=state.workers_paused, mode=state.mode, version=state.version)
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed()
 
-    def change(self) -> asyncio.Event:
-        """Set at the next change."""
-        return self._changed
+    def hold(self, attempt: RunningAttempt) -> None:
+        """Let the attempt wait at its next checkpoint, or go on, as the state says."""
+        attempt.holds.set("worker_pause", self.quiesced)

@@ -68,6 +68,7 @@ class Heartbeats:
         self._wake = lambda: _quietly(loop, woken.set)
         opened = False
         announced = 0.0
+        told: tuple[str, list[str]] | None = None
         planned = time.monotonic()
         while not self._stopping.is_set():
             try:
@@ -75,9 +76,11 @@ class Heartbeats:
                     await self._transport.open()
                     opened = True
                 await self._beat()
-                if time.monotonic() - announced >= LIVE_SECONDS / 3:
-                    await self._transport.announce(self._presence())
-                    announced = time.monotonic()
+                here = self._presence()
+                state = (here.state, here.paused_jobs)
+                if state != told or time.monotonic() - announced >= LIVE_SECONDS / 3:
+                    await self._transport.announce(here)
+                    announced, told = time.monotonic(), state
                 wait = min(self._interval, LIVE_SECONDS / 3)
             except SluicegateError as error:
                 log.warning("worker.heartbeat.failed", code=error.code, detail=error.detail)

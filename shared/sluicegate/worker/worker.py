@@ -22,7 +22,7 @@ from sluicegate.settings import WorkerSettings, load
 from sluicegate.store.claims import Lease
 from sluicegate.store.control_feed import Control
 from sluicegate.store.endings import Ending
-from sluicegate.store.workers import Presence
+from sluicegate.store.workers import Presence, WorkerState
 from sluicegate.worker.attempt import RunningAttempt
 from sluicegate.worker.attempts import Attempts
 from sluicegate.worker.claim_loop import ClaimLoop
@@ -148,10 +148,10 @@ class Worker:
 
     async def _work(self, policy: Policy, workspaces: Workspaces) -> None:
         """From the first claim until every attempt has ended and its ending is written."""
-        self._pause = pause = PauseState()
+        self._pause = pause = PauseState(self._hold_all)
         self._outbox = outbox = Outbox(self._transport, self._refused)
         redactor = Redactor.from_environment(self.settings.secret_env)
-        self._parts = WorkerParts(self.settings, self._transport, outbox, pause, redactor, workspaces)
+        self._parts = WorkerParts(self.settings, self._transport, outbox, redactor, workspaces)
         heartbeats = Heartbeats(
             self._transport.sibling(),
             interval_seconds=self.settings.heartbeat_seconds,
@@ -207,6 +207,7 @@ class Worker:
     def _start(self, claimed: Claimed) -> None:
         attempt = RunningAttempt(claimed)
         self._attempts.add(attempt)
+        self._pause.hold(attempt)
         attempt.task = asyncio.create_task(self._attempt(attempt))
 
     async def _attempt(self, attempt: RunningAttempt) -> None:
@@ -253,7 +254,9 @@ class Worker:
 
     def _presence(self) -> Presence:
         """Called in the heartbeat thread."""
-        jobs = [attempt.job_id for attempt in self._attempts.current()]
+        attempts = self._attempts.current()
+        jobs = [attempt.job_id for attempt in attempts]
+        paused = [attempt.job_id for attempt in attempts if attempt.waiting_at_checkpoint]
         self._metrics.slots.labels("busy").set(len(jobs))
         self._metrics.slots.labels("free").set(max(0, self.settings.worker_concurrency - len(jobs)))
         named = self.settings.worker_repositories
@@ -266,17 +269,20 @@ class Worker:
             capabilities=list(self.settings.worker_capabilities),
             types=sorted(self._handlers),
             slots=self.settings.worker_concurrency,
-            state=self._state(bool(jobs)),
+            state=self._state(len(jobs), len(paused)),
             jobs=jobs[:100],
+            paused_jobs=paused[:100],
             repositories=None if named is None else list(named),
         )
 
-    def _state(self, busy: bool) -> Any:
+    def _state(self, running: int, waiting: int) -> WorkerState:
         if self._stop_requests:
             return "stopping"
+        if running and waiting == running:
+            return "paused_at_checkpoint"
         if self._pause.state.workers_paused:
             return "paused"
-        return "busy" if busy else "idle"
+        return "busy" if running else "idle"
 
     def _hear_beats(self, beats: Sequence[Beat], system: SystemState) -> None:
         self._pause.observe(system)
@@ -294,6 +300,10 @@ class Worker:
                 self._attempts.interrupt(attempt, "lost")
             elif answer.cancel_requested_at_ms is not None:
                 self._attempts.interrupt(attempt, "cancel", answer.cancel_requested_at_ms)
+
+    def _hold_all(self) -> None:
+        for attempt in self._attempts.current():
+            self._pause.hold(attempt)
 
     def _dismiss(self, error: SluicegateError) -> None:
         """This worker's credential is not accepted any more: its leases run out, so what it runs must end."""

@@ -97,6 +97,12 @@ async def test_quiesce_reaches_a_worker_whose_slots_are_all_busy(
         await pause.change(store, action="pause", mode="quiesce", reason="disk", actor="someone")
         told = await until(lambda: _told(store, job_id, "task.paused"), "it waits at its checkpoint", 3)
         assert told == {"kind": "task.paused", "reason": "worker_pause"}
+
+        async def presence() -> Any:
+            (seen,) = await workers.listing(store)
+            return seen if seen.state == "paused_at_checkpoint" else None
+
+        assert (await until(presence, "it says that it waits", 15)).paused_jobs == [job_id]
         await pause.change(store, action="resume", actor="someone", force=True)
         await until(lambda: _told(store, job_id, "task.resumed"), "it goes on", timeout=3)
     assert (await kinds(store, job_id)).count("job.claimed") == 1

@@ -119,16 +119,9 @@ class Command:
             raise
         return command
 
-    async def wait(self, timeout_seconds: float | None = None) -> CommandResult:
-        """The result, once the whole tree has ended. A command that takes longer is stopped: `timed_out`."""
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await self._ended.wait()
-        except TimeoutError:
-            if self._status is None:
-                self._timed_out = True
-                self._begin_stop(None)
-            await self._ended.wait()
+    async def wait(self) -> CommandResult:
+        """The result, once the whole tree has ended."""
+        await self._ended.wait()
         code, number = self._status or (None, signal.SIGKILL)  # the guard was lost, and took it along
         return CommandResult(
             exit_code=code,
@@ -148,6 +141,12 @@ class Command:
         request = self._begin_stop(requested_at_ms)
         await self._ended.wait()
         return self._receipt(request)
+
+    def time_out(self) -> None:
+        """Stop it since it takes too long: the result says `timed_out`. Nothing once it has ended itself."""
+        if self._status is None:
+            self._timed_out = True
+            self._begin_stop(None)
 
     async def pause(self) -> None:
         """SIGSTOP to the whole tree; returns when all of it stands still. Nothing once stopped."""

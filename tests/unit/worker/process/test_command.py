@@ -223,7 +223,9 @@ async def test_a_stop_after_the_end_says_so(start: Any) -> None:
 
 
 async def test_a_command_that_takes_too_long_is_stopped(start: Any) -> None:
-    result = await (await start("sleep", "60")).wait(timeout_seconds=0.05)
+    command = await start("sleep", "60")
+    command.time_out()
+    result = await command.wait()
     assert (result.timed_out, result.exit_code, result.signal) == (True, None, signal.SIGINT)
     assert result.receipt is not None
 
