@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sluicegate.errors import ConfigurationError
+from sluicegate.failure_rules import FailureRules
 from sluicegate.model import PRINTABLE_PATTERN
 
 PREFIX: Final = "SLUICEGATE_"
@@ -216,6 +217,13 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     secret_env: Annotated[
         tuple[str, ...], says("variables whose values are replaced in everything stored")
     ] = ()
+    failure_rules: Annotated[
+        FailureRules,
+        says(
+            "what failures of steps mean here, before the rules that are built in: tables "
+            "`[[failure_rules]]` in the file, or their list as JSON"
+        ),
+    ] = FailureRules()
 
     @property
     def transport(self) -> Literal["redis", "http"]:
@@ -404,6 +412,8 @@ def _convert(source: str, value: Any, kind: Any) -> Any:
 def _decode(kind: type, value: Any) -> Any:
     if kind is Path:
         return Path(str(value))
+    if kind is FailureRules:
+        return FailureRules.read(value)
     raise NotImplementedError(kind)
 
 

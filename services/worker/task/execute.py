@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from services.worker.heal.classify import classify
 from services.worker.task import checkpoints, environment, skills
 from services.worker.task.checkpoints import Diff
 from services.worker.task.failures import failed, last_words
@@ -181,7 +182,10 @@ def _require_success(run: TaskRun, index: int, result: CommandResult) -> None:
         return
     how = f"exit code {result.exit_code}" if result.signal is None else f"ended by signal {result.signal}"
     said = last_words(result.output)
-    raise failed(f"{how}: {said}" if said else how, "transient_runtime")
+    meant = classify(
+        result.output, run.ctx.settings.failure_rules, exit_code=result.exit_code, signal=result.signal
+    )
+    raise failed(f"{how}: {said}" if said else how, meant.failure_class)
 
 
 def _files(number: int) -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
+from services.worker.heal.classify import classify
 from services.worker.task import environment
-from services.worker.task.failures import GIT_RULES, classify, failed, git_says
+from services.worker.task.failures import failed, git_says
 from services.worker.task.place import Place
 from sluicegate.repositories import Repository
 
@@ -89,7 +90,13 @@ class Git:
         )
         if result.exit_code != 0:
             said = git_says(result.output) or _ending(result)
-            raise failed(f"git {args[0]} failed: {said}", classify(said, GIT_RULES))
+            meant = classify(
+                result.output,
+                self._ctx.settings.failure_rules,
+                exit_code=result.exit_code,
+                signal=result.signal,
+            )
+            raise failed(f"git {args[0]} failed: {said}", meant.failure_class)
         return result
 
     async def own(self, *args: str, stdin: bytes = b"", index: Path | None = None) -> bytes:

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from services.worker.task.failures import GH_RULES, classify, failed, last_words, plain
+from services.worker.heal.classify import classify
+from services.worker.task.failures import failed, last_words
 from services.worker.task.run import TaskRun
 
 JOB_TRAILER: Final = "Sluicegate-Job"
@@ -126,7 +127,13 @@ async def _gh(run: TaskRun, *args: str) -> bytes:
     )
     if result.exit_code != 0:
         said = last_words(result.output)
-        raise failed(f"gh {args[0]} {args[1]} failed: {said}", classify(plain(result.output), GH_RULES))
+        meant = classify(
+            result.output,
+            run.ctx.settings.failure_rules,
+            exit_code=result.exit_code,
+            signal=result.signal,
+        )
+        raise failed(f"gh {args[0]} {args[1]} failed: {said}", meant.failure_class)
     return result.output
 
 
