@@ -1,1 +1,1 @@
-"""What a failed attempt of a step means, and what is done about it."""
+"""What a stuck or failed attempt of a step means, and what is done about it."""
