@@ -24,6 +24,7 @@ from sluicegate.worker.outbox import Outbox
 from sluicegate.worker.outcome import JobCancelled, JobFailed, JobReleased
 from sluicegate.worker.texts import storable
 from sluicegate.worker.transports import Transport
+from sluicegate.worker.watching import TimeLimit, Watch
 from sluicegate.worker.workspaces import Workspaces
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ class JobContext:
         env: Mapping[str, str] | None = None,
         pty: bool = True,
         timeout_seconds: float | None = None,
+        watch: Watch | None = None,
         stage: str | None = None,
         step_id: str | None = None,
         step_index: int | None = None,
@@ -197,8 +199,8 @@ class JobContext:
         """Run a command to the end of its whole process tree; its output becomes log events, redacted.
 
         env: the whole environment, else this process's own. Past timeout_seconds, in which time that the
-        attempt was held does not count, it is stopped: `timed_out`. A cancel or a shutdown stops it and is
-        raised. Raises CommandNotStarted.
+        attempt was held does not count, or when the watch says so, it is stopped: `timed_out`. A cancel or
+        a shutdown stops it and is raised. Raises CommandNotStarted.
         """
         from sluicegate.worker.command_log import CommandLog
         from sluicegate.worker.process.command import Command, Grace
@@ -212,31 +214,37 @@ class JobContext:
 
         text_bytes = max(1, self.settings.max_event_bytes - EVENT_FRAME_BYTES)
         output = CommandLog(self.redactor, emit, log_path, max_bytes=text_bytes)
+        watch = watch or TimeLimit(timeout_seconds)
+
+        def take(chunk: bytes, stream: str) -> None:
+            watch.heard(chunk)
+            output.take(chunk, stream)
+
         try:
             command = await Command.start(
                 argv,
                 cwd=cwd or self.workspace,
                 env=os.environ if env is None else env,
                 pty=pty,
-                on_output=output.take,
+                on_output=take,
                 grace=Grace(
                     sigint_seconds=self.settings.stop_sigint_grace_seconds,
                     sigterm_seconds=self.settings.stop_sigterm_grace_seconds,
                 ),
             )
-            result = await self._watched(command, timeout_seconds)
+            result = await self._watched(command, watch)
         finally:
             await output.close()
         self._obey(result.receipt)
         return msgspec.structs.replace(result, output=self.redactor.data(result.output))
 
-    async def _watched(self, command: Any, timeout_seconds: float | None) -> CommandResult:
+    async def _watched(self, command: Command, watch: Watch) -> CommandResult:
         """Wait for the command, and stop it when the attempt is asked to end."""
         attempt = self._attempt
         attempt.commands.add(command)
         waiting = asyncio.ensure_future(command.wait())
         interrupted = asyncio.ensure_future(attempt.interruption_event().wait())
-        limit = asyncio.ensure_future(_time_out(command, attempt.holds, timeout_seconds))
+        limit = asyncio.ensure_future(_stop_when_over(command, watch, attempt.holds))
         try:
             await asyncio.wait((waiting, interrupted), return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
@@ -310,10 +318,9 @@ class JobContext:
         await self._parts.outbox.add_event(Append(self._attempt.job_id, self._attempt.token, event))
 
 
-async def _time_out(command: Command, holds: Holds, seconds: float | None) -> None:
-    if seconds is not None:
-        await holds.worked(holds.worked_seconds + seconds)
-        command.time_out()
+async def _stop_when_over(command: Command, watch: Watch, holds: Holds) -> None:
+    await watch.over(command, holds)
+    command.time_out()
 
 
 def _clean(redactor: Redactor, value: Any) -> Any:

@@ -14,8 +14,9 @@ from typing import Any
 from msgspec import Struct
 
 from sluicegate.times import now_ms
-from sluicegate.worker.process import lost_guard
+from sluicegate.worker.process import lost_guard, pulse
 from sluicegate.worker.process.guard_link import GuardLink
+from sluicegate.worker.process.pulse import Pulse
 from sluicegate.worker.process.receipt import Signalled, StopRequest, receipt
 from sluicegate.worker.process.streams import OnOutput, Streams
 
@@ -154,6 +155,10 @@ class Command:
 
     async def resume(self) -> None:
         await self._ask("resume", "SIGCONT")
+
+    async def pulse(self) -> Pulse:
+        """What its process tree is now; compared with an earlier one, it tells whether the tree is quiet."""
+        return await asyncio.to_thread(pulse.take, self._link.pid)
 
     async def write(self, data: bytes) -> None:
         """Type into the terminal. Raises BrokenPipeError when it has ended or has none."""

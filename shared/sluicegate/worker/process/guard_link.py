@@ -28,6 +28,11 @@ class GuardLink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heard = b""
 
+    @property
+    def pid(self) -> int:
+        """Of the guard: the command and all that it starts are its descendants."""
+        return self._process.pid
+
     @classmethod
     def open(cls, stdin: int, stdout: int, stderr: int, *, pty: bool) -> GuardLink:
         """Start a guard that holds these files for its command. Raises OSError; then nothing was started."""

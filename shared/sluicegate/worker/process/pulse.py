@@ -1,0 +1,63 @@
+"""Whether a process tree is quiet: which processes it has, and how much of the processor it has used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Final, NamedTuple
+
+from sluicegate.worker.process import guard
+
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+class Pulse(NamedTuple):
+    """Two are equal in `processes` when between them no process of the tree began, and none ended."""
+
+    processes: frozenset[tuple[int, ...]]
+    cpu_seconds: float
+
+
+def take(root: int) -> Pulse:
+    """Of all descendants of `root`. Reads /proc, or runs ps where there is none: not for an event loop."""
+    return _from_proc(root) if guard.has_proc() else _from_ps(root)
+
+
+def _from_proc(root: int) -> Pulse:
+    by_children = guard.Tree(root).by_children
+    found, ticks = [], 0
+    for pid in guard.below(root, None if by_children else guard.everyone()):
+        try:
+            # The name, in brackets, may hold anything.
+            fields = guard.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        started, state = int(fields[19]), fields[0] == b"Z"
+        # Faults of the children that it has waited for: what began and ended between two looks is seen too.
+        found.append((pid, started, state, int(fields[8])))
+        ticks += sum(map(int, fields[11:15]))
+    return Pulse(frozenset(found), ticks / TICKS)
+
+
+def _from_ps(root: int) -> Pulse:
+    rows = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,state=,time="],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    ).stdout
+    table, times = {}, {}
+    for pid, parent, state, time in (row.split() for row in rows.decode().splitlines()):
+        table[int(pid)] = guard.Entry(int(pid), int(parent), 0, state)
+        times[int(pid)] = _seconds(time)
+    pids = guard.below(root, table)
+    return Pulse(frozenset((pid, table[pid].alive) for pid in pids), sum(times[pid] for pid in pids))
+
+
+def _seconds(time: str) -> float:
+    """`[[days-]hours:]minutes:seconds`, as ps writes it."""
+    days, _, rest = time.rpartition("-")
+    seconds = 0.0
+    for part in rest.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds + int(days or 0) * 86_400
