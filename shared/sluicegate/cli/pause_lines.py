@@ -37,6 +37,9 @@ def pause_lines(status: PauseStatus) -> Iterator[str]:
         yield f"  Likely drained in {likely}, nine times in ten within {nearly}."
     for blocker in status.drain.blockers[:BLOCKERS]:
         worker = plain(blocker.worker_id or "?")
-        yield f"    {blocker.job_id}  {worker}  running {ago(blocker.running_since)}"
+        stale = click.style("  stale", fg="red") if blocker.stale else ""
+        yield f"    {blocker.job_id}  {worker}  running {ago(blocker.running_since)}{stale}"
+        for remedy in blocker.remedies:
+            yield f"      {remedy.message}"
     if (more := metrics.running + metrics.stale_running - BLOCKERS) > 0:
         yield f"    and {more} more"

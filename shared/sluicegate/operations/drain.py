@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -21,13 +21,22 @@ FEWEST: Final = 5
 """An estimate needs this many recent runs of a type: fewer say nothing about its spread."""
 
 
-class Blocker(Struct, rename="camel", kw_only=True):
-    """A running job. One whose lease has expired is stale: while paused only a cancel ends it (P-10)."""
+class Remedy(Struct, rename="camel", kw_only=True):
+    """One way to be rid of a stale job, for people. action: `cancel` or `resume`."""
+
+    action: Literal["cancel", "resume"]
+    message: str
+
+
+class Blocker(Struct, rename="camel", kw_only=True, omit_defaults=True):
+    """A running job. One whose lease has expired is stale: while paused nobody ends it unasked (P-10)."""
 
     job_id: str
     worker_id: str | None
     running_since: str | None
     lease_expires_at: str | None
+    stale: bool = False
+    remedies: list[Remedy] = []
 
 
 class Estimate(Struct, rename="camel", kw_only=True):
@@ -51,18 +60,36 @@ async def progress(store: Store, counts: Counts) -> Drain:
     if counts.is_drained:
         return Drain(blockers=[], estimate=None)
     running, more = await job_records.listing(store, JobFilter(status="running"), cursor=None, limit=NAMED)
+    now = await store.now_ms()
     running.sort(key=lambda job: job.started_at or "")
-    blockers = [
-        Blocker(
-            job_id=job.id,
-            worker_id=job.claimed_by,
-            running_since=job.started_at,
-            lease_expires_at=job.lease_expires_at,
-        )
-        for job in running
-    ]
+    blockers = [_blocker(job, now) for job in running]
     known = more is None and counts.stale_running == 0
     return Drain(blockers=blockers, estimate=await _estimate(store, running) if known else None)
+
+
+def _blocker(job: Job, now: int) -> Blocker:
+    """now: the store's clock, which alone says what is stale."""
+    stale = job.lease_expires_at is not None and from_rfc3339(job.lease_expires_at) <= now
+    return Blocker(
+        job_id=job.id,
+        worker_id=job.claimed_by,
+        running_since=job.started_at,
+        lease_expires_at=job.lease_expires_at,
+        stale=stale,
+        remedies=[
+            Remedy(
+                action="cancel",
+                message=f"if nobody needs it any more, cancel it: `sluicegate jobs cancel {job.id}`",
+            ),
+            Remedy(
+                action="resume",
+                message="if it is to run again, resume by force: `sluicegate resume --force`; another worker "
+                "then goes on from its last checkpoint",
+            ),
+        ]
+        if stale
+        else [],
+    )
 
 
 async def _estimate(store: Store, running: Sequence[Job]) -> Estimate | None:

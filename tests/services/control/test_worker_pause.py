@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from sluicegate import keys
-from sluicegate.store import claims
+from sluicegate.store import audit, cancellation, claims, jobs, sweeping
 from sluicegate.store import pause as pause_record
 from sluicegate.store.connection import Store
 from sluicegate.times import from_rfc3339
@@ -182,10 +182,34 @@ async def test_of_concurrent_calls_one_wins_and_the_others_are_told(control: Cli
     assert len((await status(control))["audit"]["latest"]) == 1
 
 
+async def test_concurrent_calls_that_saw_nothing_serialise_too(control: ClientSession, store: Store) -> None:
+    """P-6: without expectedVersion one of equal calls wins, the others would change nothing; each change has
+    its own version and audit entry, whatever the order."""
+    await given.running(store)
+    for body, code in (
+        (PAUSE, "pause_unchanged"),
+        (RESUME, "not_drained"),
+        (RESUME | {"forceResume": True}, "pause_unchanged"),
+    ):
+        answers = await asyncio.gather(*(post(control, body) for _ in range(8)))
+        refused = [problem["code"] for status_code, problem in answers if status_code == 409]
+        assert refused == [code] * (8 if code == "not_drained" else 7)
+    mixed = [PAUSE | {"reason": f"Call {n}"} if n % 2 else RESUME | {"forceResume": True} for n in range(16)]
+    answers = await asyncio.gather(*(post(control, body) for body in mixed))
+    codes = [status_code for status_code, _ in answers]
+    assert set(codes) <= {200, 409}
+    changed = codes.count(200)
+    shown = await status(control)
+    assert shown["system"]["version"] == 2 + changed
+    entries, _ = await audit.page(store, control="worker_pause")
+    assert len(entries) == 2 + changed
+
+
 async def test_stale_jobs_hold_up_the_drain_and_are_named(
     control: ClientSession, store: Store, store_url: str
 ) -> None:
-    """P-10, 70-47: counts do not overlap, delayed ones are apart; reading them changes nothing."""
+    """P-10, 70-47: counts do not overlap, delayed ones are apart; reading them changes nothing. A stale job
+    is marked, and comes with what ends it."""
     stale = await given.stale(store, worker_id="worker-gone")
     running = await given.running(store, worker_id="worker-2")
     await given.queued(store)
@@ -200,7 +224,10 @@ async def test_stale_jobs_hold_up_the_drain_and_are_named(
         "staleRunning": 1,
         "isDrained": False,
     }
-    assert shown["drain"]["blockers"] == [
+    first, second = shown["drain"]["blockers"]
+    assert first.pop("stale") is True
+    remedies = first.pop("remedies")
+    assert [first, second] == [
         {
             "jobId": job.id,
             "workerId": job.claimed_by,
@@ -209,7 +236,23 @@ async def test_stale_jobs_hold_up_the_drain_and_are_named(
         }
         for job in (stale, running)
     ]
+    assert [each["action"] for each in remedies] == ["cancel", "resume"]
+    assert f"sluicegate jobs cancel {stale.id}" in remedies[0]["message"]
+    assert "sluicegate resume --force" in remedies[1]["message"]
     assert dump(store_url) == before
+
+
+async def test_the_remedies_of_a_stale_job_end_it(control: ClientSession, store: Store) -> None:
+    """P-10, 70-54: while paused a cancel ends it at once; a forced resume hands it to the sweeper."""
+    first, second = await given.stale(store), await given.stale(store)
+    await post(control, PAUSE)
+    await cancellation.cancel(store, first.id, actor="someone")
+    assert (await jobs.get(store, first.id)).status == "cancelled"
+    assert [each["jobId"] for each in (await status(control))["drain"]["blockers"]] == [second.id]
+    assert await sweeping.expire_leases(store) is None
+    await post(control, RESUME | {"forceResume": True})
+    assert await sweeping.expire_leases(store) == 1
+    assert (await status(control))["metrics"]["isDrained"] is True
 
 
 async def test_the_estimate_comes_from_runs_of_the_same_type(control: ClientSession, store: Store) -> None:
