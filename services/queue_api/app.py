@@ -8,11 +8,12 @@ from aiohttp import web
 
 from services.queue_api.alarms import Alarms
 from services.queue_api.controls import Controls
-from services.queue_api.keys import ALARMS, BELLS, CONTROLS, FILES, LIVE_EVENTS, SUBMISSIONS
+from services.queue_api.keys import ALARMS, BELLS, CONTROLS, FILES, GUARD_HITS, LIVE_EVENTS, SUBMISSIONS
 from services.queue_api.routes import ROUTES
 from sluicegate.artifacts import open_store
 from sluicegate.gathering import Gathering
-from sluicegate.http import application
+from sluicegate.guard_hits import GuardHits
+from sluicegate.http import METRICS, application
 from sluicegate.http.sse import event_frame
 from sluicegate.operations.jobs import submit
 from sluicegate.settings import QueueApiSettings
@@ -28,6 +29,7 @@ def build(settings: QueueApiSettings, store: Store) -> web.Application:
     app[BELLS] = Bells(store)
     app[ALARMS] = Alarms(app[BELLS])
     app[CONTROLS] = Controls(store)
+    app[GUARD_HITS] = GuardHits(app[METRICS].jobs.guard_hits)
     app[FILES] = open_store(settings)
     app[LIVE_EVENTS] = LiveEvents(store, Notices(store), event_frame)
     app[SUBMISSIONS] = Gathering(partial(submit, store))

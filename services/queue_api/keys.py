@@ -11,6 +11,7 @@ from services.queue_api.controls import Controls
 from sluicegate.artifacts import ArtifactStore
 from sluicegate.errors import RequestError
 from sluicegate.gathering import Gathering
+from sluicegate.guard_hits import GuardHits
 from sluicegate.operations.jobs import Accepted
 from sluicegate.store.bells import Bells
 from sluicegate.store.jobs import Submission
@@ -19,6 +20,7 @@ from sluicegate.store.live_events import LiveEvents
 BELLS: Final = web.AppKey("bells", Bells)
 ALARMS: Final = web.AppKey("alarms", Alarms)
 CONTROLS: Final = web.AppKey("controls", Controls)
+GUARD_HITS: Final = web.AppKey("guard_hits", GuardHits)
 FILES: Final[web.AppKey[ArtifactStore]] = web.AppKey("files")
 LIVE_EVENTS: Final = web.AppKey("live_events", LiveEvents)
 Submissions = Gathering[Submission, Accepted | RequestError]

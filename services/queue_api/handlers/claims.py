@@ -11,7 +11,7 @@ from aiohttp import web
 
 from services.queue_api.handlers.held import held_body
 from services.queue_api.handlers.paths import job_id
-from services.queue_api.keys import ALARMS, BELLS
+from services.queue_api.keys import ALARMS, BELLS, GUARD_HITS
 from sluicegate.auth.identity import Identity
 from sluicegate.errors import SluicegateError
 from sluicegate.http import LONG_REQUESTS, METRICS, SETTINGS, STORE, admitted, body, gone, identity, reply
@@ -107,7 +107,7 @@ async def _claim(
     finally:
         if call.wait_seconds > 0:
             request.app[ALARMS].ring_in(policy, look_in)
-    _observe(request, claimed, perf_counter() - started)
+    _observe(request, claimed, worker_id, perf_counter() - started)
     return claimed
 
 
@@ -134,12 +134,12 @@ def _seconds_to_next(claimed: Claimed) -> float:
     return min(LOOK_SECONDS, max(0.001, (claimed.next_due_ms - claimed.now_ms) / 1000))
 
 
-def _observe(request: web.Request, claimed: Claimed, seconds: float) -> None:
+def _observe(request: web.Request, claimed: Claimed, worker_id: str, seconds: float) -> None:
     metrics = request.app[METRICS].jobs
     metrics.claim_seconds.observe(seconds)
-    if claimed.system.workers_paused:
-        metrics.guard_hits.inc()
     paused = claimed.system.workers_paused and not claimed.jobs
+    if paused:
+        request.app[GUARD_HITS].note(worker_id, claimed.system)
     metrics.claims.labels("jobs" if claimed.jobs else "paused" if paused else "empty").inc()
     for job in claimed.jobs:
         if job.attempt == 1 and not job.releases and job.started_at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sluicegate.guard_hits import GuardHits
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.store.endings import Cancelled, Complete, Ending, Fail
 from sluicegate.worker.attempt import RunningAttempt
@@ -9,11 +10,13 @@ from sluicegate.worker.transports import Claimed, Found
 
 
 class Measures:
-    """jobs: whether claims and ends are counted here; over HTTP queue_api counts them."""
+    """worker_id: whose claims and ends are counted here; None over HTTP, where queue_api counts them."""
 
-    def __init__(self, metrics: WorkerMetrics, *, jobs: bool = True) -> None:
+    def __init__(self, metrics: WorkerMetrics, worker_id: str | None) -> None:
         self._cancel_latency = metrics.cancel_latency_seconds
-        self._jobs = metrics.jobs if jobs else None
+        self._jobs = metrics.jobs if worker_id is not None else None
+        self._worker_id = worker_id or ""
+        self._guard_hits = GuardHits(metrics.jobs.guard_hits)
 
     def claimed(self, found: Found) -> None:
         """One claim was answered."""
@@ -21,8 +24,8 @@ class Measures:
             return
         paused = found.system.workers_paused
         self._jobs.claim_seconds.observe(found.seconds)
-        if paused:
-            self._jobs.guard_hits.inc()
+        if paused and not found.attempts:
+            self._guard_hits.note(self._worker_id, found.system)
         self._jobs.claims.labels("jobs" if found.attempts else "paused" if paused else "empty").inc()
         for attempt in found.attempts:
             if (waited_ms := attempt.waited_ms) is not None:

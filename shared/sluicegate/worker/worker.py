@@ -55,7 +55,8 @@ class Worker:
         self._transport = transport
         self._handlers: dict[str, Handler] = {}
         self._metrics = WorkerMetrics(self.metrics_registry)
-        self._measures = Measures(self._metrics, jobs=transport.name == "redis")
+        counted = transport.worker_id if transport.name == "redis" else None
+        self._measures = Measures(self._metrics, counted)
         self._attempts = Attempts(settings, self._measures.cancel_heard)
         self._stop_requests = 0
         self._dismissal: SluicegateError | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -22,7 +23,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def measures(registry: CollectorRegistry) -> Measures:
-    return Measures(WorkerMetrics(registry))
+    return Measures(WorkerMetrics(registry), "worker-1")
 
 
 def test_claims_by_result(registry: CollectorRegistry, measures: Measures) -> None:
@@ -42,8 +43,26 @@ def test_claims_by_result(registry: CollectorRegistry, measures: Measures) -> No
     assert registry.get_sample_value("sluicegate_job_wait_seconds_sum") == 1.5
 
 
+def test_a_guard_hit_is_told_once_per_pause(
+    registry: CollectorRegistry, measures: Measures, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P-3, P-4: each is counted, the first of each version is a line; an earlier answer is no hit."""
+    later = msgspec.structs.replace(PAUSED, mode="quiesce", version=3)
+    with caplog.at_level("INFO"):
+        for system in (PAUSED, PAUSED, later, later):
+            measures.claimed(found(system=system, seconds=0.25))
+        measures.claimed(found(claimed(), system=msgspec.structs.replace(PAUSED, version=4), seconds=0.25))
+    lines = [
+        record.__dict__["fields"] for record in caplog.records if record.getMessage() == "claim_guard_hit"
+    ]
+    assert [(line["worker"], line["mode"], line["reason"], line["version"]) for line in lines] == [
+        ("worker-1", "drain", "upgrade", 2), ("worker-1", "quiesce", "upgrade", 3),
+    ]  # fmt: skip
+    assert registry.get_sample_value("sluicegate_claim_guard_hits_total") == 4
+
+
 def test_what_queue_api_counts_is_not_counted_twice(registry: CollectorRegistry) -> None:
-    measures = Measures(WorkerMetrics(registry), jobs=False)
+    measures = Measures(WorkerMetrics(registry), None)
     measures.claimed(found(claimed(), seconds=0.25))
     measures.ended(RunningAttempt(claimed()), Complete("job-1", 1), 2.5)
     assert registry.get_sample_value("sluicegate_claim_seconds_count") == 0
