@@ -183,12 +183,18 @@ async def test_a_repeated_request_is_answered_while_paused(store: Store, builder
 
 @pytest.mark.damages_the_store
 @pytest.mark.parametrize(
-    "damage", [("DEL", keys.PAUSE), ("HDEL", keys.PAUSE, "paused")], ids=["gone", "torn"]
-)
+    "damage",
+    [
+        ("DEL", keys.PAUSE), ("HDEL", keys.PAUSE, "paused"), ("HDEL", keys.PAUSE, "version"),
+        ("HSET", keys.PAUSE, "version", "x"),
+    ],
+    ids=["gone", "torn", "without a version", "with half a version"],
+)  # fmt: skip
 async def test_without_a_pause_record_nothing_is_claimed(
     store: Store, builder: JobBuilder, damage: tuple[str, ...]
 ) -> None:
-    """A missing record is not "not paused"."""
+    """P-11: a record that cannot be read is not "not paused". One without a version was taken for it: the
+    attempts were opened, and nobody could be told of them."""
     await builder.waiting()
     await registered_with_nothing(store, builder)
     await store.command(*damage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from sluicegate import keys
-from sluicegate.errors import Conflict, StoreUninitialised
+from sluicegate.errors import Conflict
 from sluicegate.model import Counts, PauseMode, SystemState
 from sluicegate.store import figures, rendering
 from sluicegate.store.connection import Store
@@ -13,10 +13,7 @@ from sluicegate.store.connection import Store
 
 async def read(store: Store) -> SystemState:
     """The pause state. Raises StoreUninitialised when the record is missing: that is not "not paused"."""
-    flat = await store.command("HGETALL", keys.PAUSE)
-    if not flat:
-        raise StoreUninitialised("the store has no pause record; pause or resume to write one")
-    return rendering.system(flat)
+    return rendering.system(await store.command("HGETALL", keys.PAUSE))
 
 
 async def change(

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from sluicegate.errors import StoreUninitialised
 from sluicegate.model import Job, JobSpec, SystemState
 from sluicegate.times import to_rfc3339
 
@@ -104,7 +105,9 @@ def system(flat: Sequence[str]) -> SystemState:
 
 
 def stored_system(stored: Mapping[str, str]) -> SystemState:
-    """The pause state from the fields of its record."""
+    """The pause state from the fields of its record. Raises StoreUninitialised when it cannot be read."""
+    if stored.get("paused") not in ("0", "1") or not stored.get("version", "").isdecimal():
+        raise StoreUninitialised("the store has no pause record; pause or resume to write one")
     return SystemState(
         workers_paused=stored["paused"] == "1",
         mode=stored.get("mode"),  # type: ignore[arg-type]

@@ -75,6 +75,20 @@ async def test_paused_leases_retries_and_lanes_are_left_alone(
     assert any((await kind(store, HOUR).run_once()).values())
 
 
+@pytest.mark.parametrize("kind", [DueJobs, ExpiredLeases, Reconciliation])
+async def test_without_the_pause_record_nothing_is_moved(
+    store: Store, builder: JobBuilder, kind: type[DueJobs | ExpiredLeases | Reconciliation]
+) -> None:
+    """P-11: unknown is not "not paused"."""
+    await builder.stale(type="stale")
+    await builder.until_due(await builder.delayed(type="due", delay_ms=1))
+    await store.command("HSET", keys.LANES, "0|ghost|||+w", 1)
+    await store.command("DEL", keys.PAUSE)
+    before = await contents(store)
+    assert not any((await kind(store, HOUR).run_once()).values())
+    assert await contents(store) == before
+
+
 async def test_workers_that_nobody_hears_of_are_forgotten(store: Store, builder: JobBuilder) -> None:
     await builder.claim(Policy(types=("used",)))
     old = int(await now_ms(store)) - 11 * 60 * 1000

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluicegate.errors import Conflict, Invalid, LeaseLost, NotFound
+from sluicegate import keys
+from sluicegate.errors import Conflict, Invalid, LeaseLost, NotFound, StoreUninitialised
 from sluicegate.model import NewEvent, Policy
 from sluicegate.settings import Settings
 from sluicegate.store import Store, cancellation, events, jobs, pause, workers
@@ -142,6 +143,17 @@ async def test_while_paused_nothing_is_claimed(store: Store, transport: Transpor
     found = await claimed(transport)
     assert found.attempts == []
     assert (found.system.workers_paused, found.system.mode, found.system.reason) == (True, "quiesce", "disk")
+
+
+async def test_without_the_pause_record_nothing_is_claimed(
+    store: Store, transport: Transport, make: JobBuilder
+) -> None:
+    """P-11: unknown is not "not paused"."""
+    await make.waiting()
+    await store.command("DEL", keys.PAUSE)
+    with pytest.raises(StoreUninitialised):
+        await claimed(transport)
+    assert await store.command("ZCARD", keys.status("queued")) == 1
 
 
 async def test_renewing_tells_what_operators_want(

@@ -121,6 +121,24 @@ async def test_draining_lets_running_jobs_run(store: Store, way: Way) -> None:
         await until(lambda: _has_status(store, behind, "running"), "it claims after the resume", timeout=2)
 
 
+async def test_without_the_pause_record_a_worker_claims_nothing_and_goes_on(store: Store, way: Way) -> None:
+    """P-11, P-7: it does not end, and what it runs keeps its lease; it claims when the record is back."""
+    async with working(made(way, worker_concurrency=2, worker_heartbeat_seconds=0.05)):
+        job_id = await begun(store)
+        await store.command("DEL", keys.PAUSE)
+        expires = (await jobs.get(store, job_id)).lease_expires_at or ""
+        behind = (await JobBuilder(store).waiting()).job_id
+
+        async def kept() -> bool:
+            return ((await jobs.get(store, job_id)).lease_expires_at or "") > expires
+
+        await until(kept, "its heartbeats go on")
+        assert (await jobs.get(store, behind)).status == "queued"
+        await pause.change(store, action="resume", actor="someone")
+        await until(lambda: _has_status(store, behind, "running"), "it claims", timeout=5)
+    assert (await kinds(store, job_id)).count("job.claimed") == 1
+
+
 async def test_a_cancel_ends_the_wait_at_a_checkpoint(store: Store, way: Way) -> None:
     async with working(made(way)):
         job_id = await begun(store)

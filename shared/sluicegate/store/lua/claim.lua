@@ -10,16 +10,18 @@
 --          PAUSED             the pause record; nothing written
 --          LIMITS_CHANGING    apply_limits has to get through first; nothing written
 --          UNKNOWN_POLICY     register it first; nothing written
---          STORE_UNINITIALISED  no pause record: never taken for "not paused"
+--          STORE_UNINITIALISED  no pause record that can be read: never taken for "not paused"
 -- Repeat   safe: the same request gets the same attempts, as far as they still run
 local pause = redis.call('HGETALL', Q .. 'pause')
-local paused = nil
+local paused, version
 for at = 1, #pause, 2 do
   if pause[at] == 'paused' then
     paused = pause[at + 1]
+  elseif pause[at] == 'version' then
+    version = pause[at + 1]
   end
 end
-if paused ~= '0' and paused ~= '1' then
+if (paused ~= '0' and paused ~= '1') or not version or not string.find(version, '^%d+$') then
   return { 'STORE_UNINITIALISED' }
 end
 
