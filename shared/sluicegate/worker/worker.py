@@ -149,7 +149,7 @@ class Worker:
 
     async def _work(self, policy: Policy, workspaces: Workspaces) -> None:
         """From the first claim until every attempt has ended and its ending is written."""
-        self._pause = pause = PauseState(self._hold_all)
+        self._pause = pause = PauseState(self._transport.worker_id, self._hold_all)
         self._outbox = outbox = Outbox(self._transport, self._refused)
         redactor = Redactor.from_environment(self.settings.secret_env)
         self._parts = WorkerParts(self.settings, self._transport, outbox, redactor, workspaces)
