@@ -19,6 +19,8 @@ async def run_attempt(attempt: RunningAttempt, handler: Handler, context: JobCon
     Never raises, whatever the handler does.
     """
     job_id, token = attempt.job_id, attempt.token
+    if attempt.interruption:  # asked to end before it has begun
+        return None if attempt.interruption == "lost" else _interrupted(attempt)
     try:
         result = await handler(context)
     except LeaseLost:

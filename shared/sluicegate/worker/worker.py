@@ -207,9 +207,9 @@ class Worker:
 
     def _start(self, claimed: Claimed) -> None:
         attempt = RunningAttempt(claimed)
+        attempt.task = asyncio.create_task(self._attempt(attempt))
         self._attempts.add(attempt)
         self._pause.hold(attempt)
-        attempt.task = asyncio.create_task(self._attempt(attempt))
 
     async def _attempt(self, attempt: RunningAttempt) -> None:
         """One attempt from claim to ending; never raises."""
@@ -322,9 +322,9 @@ class Worker:
             self._pause.observe(control.system)
             self._claims.look()
             return
-        attempt = self._attempts.holding(control.job_id, control.token)
-        if control.kind == "cancel" and attempt is not None:
-            self._attempts.interrupt(attempt, "cancel", control.at_ms)
+        mine = control.worker_id in (None, self._transport.worker_id)
+        if control.kind == "cancel" and mine and control.job_id and control.token:
+            self._attempts.cancel(control.job_id, control.token, control.at_ms)
 
     def _refused(self, ending: Ending, error: RequestError) -> None:
         log.warning("worker.ending.refused", job_id=ending.job_id, code=error.code)

@@ -64,10 +64,14 @@ def returning(value: Any) -> Handler:
 async def ending(
     recorded: Recorded, handler: Handler, interruption: Interruption | None = None
 ) -> Ending | None:
-    """What the attempt ends in; interrupted first, when so asked."""
-    if interruption:
-        recorded.running.interrupt(interruption)
-    return await run_attempt(recorded.running, handler, recorded.context)
+    """What the attempt ends in; interrupted once the handler has begun, when so asked."""
+
+    async def interrupted(ctx: JobContext) -> str | None:
+        if interruption:
+            recorded.running.interrupt(interruption)
+        return await handler(ctx)
+
+    return await run_attempt(recorded.running, interrupted, recorded.context)
 
 
 def of(kind: Callable[..., Ending], running: RunningAttempt, *rest: Any, **named: Any) -> Ending:
@@ -233,6 +237,19 @@ async def test_ended_from_outside_while_the_worker_ends(recorded: Recorded) -> N
     await asyncio.sleep(0)
     task.cancel()
     assert isinstance(await task, Release)
+
+
+@pytest.mark.parametrize(
+    ("why", "expected"),
+    [("cancel", Cancelled), ("release", Release), ("run_timeout", Fail), ("lost", type(None))],
+)
+async def test_what_is_asked_to_end_before_it_began_is_not_begun(
+    recorded: Recorded, why: Interruption, expected: type
+) -> None:
+    """C-11: a cancel that overtook the answer to the claim."""
+    recorded.running.interrupt(why)
+    found = await run_attempt(recorded.running, raising(AssertionError("begun")), recorded.context)
+    assert type(found) is expected
 
 
 async def test_a_stronger_reason_replaces_a_weaker_one() -> None:

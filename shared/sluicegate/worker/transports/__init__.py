@@ -40,6 +40,10 @@ class Claimed(Protocol):
     def waited_ms(self) -> int | None:
         """From the enqueue to this claim; None unless it is the job's first."""
 
+    @property
+    def cancel_requested_ms(self) -> int | None:
+        """When its cancel was asked for, if that was before the answer to the claim."""
+
     def job(self) -> Job: ...
 
 

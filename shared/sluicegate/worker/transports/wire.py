@@ -51,6 +51,11 @@ class RemoteAttempt(NamedTuple):
             return None
         return max(0, from_rfc3339(job.started_at) - from_rfc3339(job.created_at))
 
+    @property
+    def cancel_requested_ms(self) -> int | None:
+        asked = self.rendered.cancel_requested_at
+        return from_rfc3339(asked) if asked else None
+
     def job(self) -> Job:
         return self.rendered
 
