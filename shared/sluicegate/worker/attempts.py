@@ -101,8 +101,8 @@ class Attempts:
             asked_twice.cancel()
 
     def _end(self, attempt: RunningAttempt) -> None:
-        """End the handler from outside, and again until it has ended."""
-        if attempt.task is not None and not attempt.task.done():
+        """End the handler from outside, and again until it has ended; then its attempt ends its commands."""
+        if attempt.task is not None and attempt.handling and not attempt.task.done():
             attempt.task.cancel()
             asyncio.get_running_loop().call_later(OWN_END_SECONDS, self._end, attempt)
 
@@ -112,5 +112,5 @@ def _end_now(attempt: RunningAttempt) -> None:
     attempt.interrupt("release")
     for command in attempt.commands:
         command.kill_now()
-    if attempt.task is not None:
+    if attempt.task is not None and attempt.handling:
         attempt.task.cancel()

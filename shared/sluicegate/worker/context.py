@@ -235,7 +235,7 @@ class JobContext:
             result = await self._watched(command, watch)
         finally:
             await output.close()
-        self._obey(result.receipt)
+        self._obey()
         return msgspec.structs.replace(result, output=self.redactor.data(result.output))
 
     async def _watched(self, command: Command, watch: Watch) -> CommandResult:
@@ -252,26 +252,23 @@ class JobContext:
                     command.kill_now()
                 else:
                     await command.stop(attempt.cancel_requested_ms)
-            result: CommandResult = await waiting
+            return await asyncio.shield(waiting)
         except asyncio.CancelledError:
             command.kill_now()
-            attempt.end_receipt = (await asyncio.shield(waiting)).receipt
+            await asyncio.shield(waiting)
             raise
-        else:
-            if attempt.interruption == "cancel":
-                attempt.end_receipt = result.receipt
-            return result
         finally:
             limit.cancel()
             interrupted.cancel()
-            attempt.commands.discard(command)
+            if command.has_ended:  # else the attempt goes on ending it
+                attempt.command_ended(command)
 
-    def _obey(self, receipt: dict[str, Any] | None = None) -> None:
+    def _obey(self) -> None:
         match self._attempt.interruption:
             case None:
                 return
             case "cancel":
-                raise JobCancelled(receipt or self._attempt.receipt())
+                raise JobCancelled
             case "release":
                 raise JobReleased
             case "run_timeout":
