@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.control.handlers import pages, sessions, static_files, system
+from services.control.handlers import pages, sessions, static_files, system, task_runs
 from sluicegate.http import Endpoint
+from sluicegate.model import Job
 from sluicegate.operations.answers import Listed
 from sluicegate.operations.calls import NoFields, PageQuery
 from sluicegate.operations.pause import PauseCall, PauseStatus
+from sluicegate.operations.run_control import ControlCall
 from sluicegate.store.audit import AuditEntry
+from sluicegate.store.controls import ControlEvent
 from sluicegate.store.workers import Presence
+
+RUN: Final = "/api/task-runs/{id}"
 
 API: Final = (
     Endpoint(
@@ -31,6 +36,16 @@ API: Final = (
         method="GET", path="/api/system/workers", handler=system.worker_list, may="viewer", tag="system",
         summary="Who is there, what they can do, what they run", query=system.WorkersPage,
         replies={200: Listed[Presence]},
+    ),
+    Endpoint(
+        method="POST", path=RUN + "/control", handler=task_runs.control, may="operator", tag="task runs",
+        summary="Pause one run, take it over, let it go on, or send it back to a step", body=ControlCall,
+        replies={200: Job}, errors=("job_not_found", "job_state_conflict", "payload_too_large"),
+    ),
+    Endpoint(
+        method="GET", path=RUN + "/control-events", handler=task_runs.control_events, may="viewer",
+        tag="task runs", summary="What operators did to a run, oldest first", query=PageQuery,
+        replies={200: Listed[ControlEvent]}, errors=("job_not_found",),
     ),
 )  # fmt: skip
 

@@ -142,6 +142,11 @@ ROUTES: Final = (
         replies={200: Job}, errors=(*HELD, "job_state_conflict"),
     ),
     Endpoint(
+        method="POST", path=JOB + "/controls/answer", handler=remote_workers.answer_control, may="worker",
+        unlimited=True, tag="workers", summary="What an operator asked of the run is done, or will not be",
+        body=calls.ControlAnswer, replies={200: Job}, errors=HELD,
+    ),
+    Endpoint(
         method="POST", path=JOB + "/events", handler=events.append, may="worker", tag="events",
         summary="Append to the job's history: one event, or up to 500", body=calls.AppendCall,
         replies={201: AppendAnswer, 200: Items[Event]}, errors=(*HELD, "payload_too_large"),

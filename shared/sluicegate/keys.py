@@ -43,6 +43,10 @@ def job_shelf(job_id: str, shelf: str) -> str:
     return f"{Q}job:{job_id}:{shelf}"
 
 
+def job_controls(job_id: str) -> str:
+    return f"{Q}job:{job_id}:controls"
+
+
 def status(name: str) -> str:
     return f"{Q}status:{name}"
 
@@ -81,6 +85,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "job:<id>:steps": "hash: step index -> checkpoint JSON",
     "job:<id>:artifacts": "hash: name -> artifact JSON",
     "job:<id>:facts": "hash: name -> value, like the start commit",
+    "job:<id>:controls": "stream: what operators did to it, never trimmed",
     "lane:<lane><class>": "stream, group `workers`: waiting (undelivered) and running (pending) entries",
     "lanes": "hash: lane and class -> number of waiting entries; there while the stream has entries",
     "ready": "zset: every lane with waiting entries, by (priority, age of head)",
@@ -98,7 +103,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "dead": "stream: dead letters",
     "condemned": "zset: dead letter whose removal has begun -> when, in ms",
     "events": "stream, capped: notices of what changed",
-    "control": "stream, capped: pause and cancel, what wakes workers",
+    "control": "stream, capped: pause, cancel, controls of running jobs; what wakes workers",
     "audit": "stream: who did what",
     "claim:<worker>": "string, expires: the attempts of a worker's last claim, by request id",
     "unique:<scope>:<key>": "string, expires: idempotency",

@@ -138,6 +138,52 @@ class SystemState(Struct, rename="camel", kw_only=True):
     version: int = 0
 
 
+RecoveryAction = Literal["retry_step", "hard_reset_step", "resume_from_step"]
+RecoveryStrategy = Literal["soft_reset", "hard_reset"]
+
+
+class Recovery(Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
+    """What an operator asks of the steps of a running task; it stays until its worker has answered (H-10).
+
+    id: of this request; the answer names it. step_id: the step meant, None for the one at hand.
+    """
+
+    id: str
+    action: RecoveryAction
+    step_id: str | None = None
+    strategy: RecoveryStrategy | None = None
+    reason: str | None = None
+    requested_by_user_id: str
+    updated_at: str
+
+
+class HandoffSummary(Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
+    """What a person did while the run was theirs: for the agent's next prompt (L-9)."""
+
+    id: str
+    text: str
+    by_user_id: str
+    updated_at: str
+
+
+class LiveControl(Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
+    """What operators want of a run that has not ended; `payload.liveControl` of its job.
+
+    reason, requested_by_user_id, updated_at: of the last pause, resume or takeover. version: grows with
+    each change, so that what was said earlier is known when it comes later.
+    """
+
+    paused: bool
+    hard: bool
+    takeover: bool
+    version: int
+    reason: str | None = None
+    requested_by_user_id: str | None = None
+    updated_at: str | None = None
+    recovery: Recovery | None = None
+    summary: HandoffSummary | None = None
+
+
 class Event(Struct, rename="camel", kw_only=True):
     """One line of a job's history (Q-5). `payload.kind` names it, `message` is the sentence for people."""
 

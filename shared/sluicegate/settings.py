@@ -110,6 +110,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_artifact_bytes: Annotated[Count, says("largest artifact")] = 10 * 1024 * 1024
     max_patch_bytes: Annotated[Count, says("largest patch of a step")] = 64 * 1024 * 1024
     max_job_artifacts: Annotated[Count, says("artifacts of one job, in number")] = 1_000
+    max_control_events: Annotated[
+        Count, says("control events of one job, in number; past it only a resume is accepted")
+    ] = 1_000
     job_log_max_bytes: Annotated[
         Count, says("log events of one job; what is beyond is only in the artifact")
     ] = 4_194_304

@@ -16,9 +16,11 @@ from sluicegate.settings import Settings
 from sluicegate.store import (
     audit,
     cancellation,
+    controls,
     dead_letters,
     endings,
     events,
+    jobs,
     pause,
     scripts,
     shelves,
@@ -88,7 +90,7 @@ def test_memory_never_stops_what_frees_it(name: str) -> None:
     """At maxmemory attempts still end, or every lease would expire just then; enqueue is refused."""
     freeing = {
         "heartbeat", "complete", "fail", "release", "cancel", "cancel_ack", "expire_leases", "condemn",
-        "retention", "pause", "keep_token", "set_limits", "apply_limits",
+        "retention", "pause", "control", "answer_control", "keep_token", "set_limits", "apply_limits",
     }  # fmt: skip
     flags = scripts.script(name).header.get("Flags", [])
     assert ("allow-oom" in flags) == (name in freeing)
@@ -146,6 +148,18 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
     waiting = await builder.waiting(**other())
     await cancellation.cancel(store, waiting.job_id, actor="ann", reason="enough")
     running = await builder.running(**other())
+    asked = {"action": "retry_step", "requestedByUserId": "ann"}
+    for outcome in ("ack", "rejected"):
+        for action in ("pause", "retry_step"):
+            recovery = asked | {"reason": outcome} if action == "retry_step" else None
+            await controls.request(
+                store, running.job_id,
+                controls.Request(action=action, actor="ann", recovery=recovery, metadata={}),
+            )  # fmt: skip
+        found = (await jobs.get(store, running.job_id)).payload["liveControl"]["recovery"]
+        await controls.answer(
+            store, "worker-1", running.job_id, 1, what="recovery", request_id=found["id"], outcome=outcome
+        )
     for shelf in ("steps", "artifacts", "facts"):
         await store.run(
             "attach", worker="worker-1", id=running.job_id, token=1, shelf=shelf, name="n", value="v", once=1,

@@ -20,6 +20,7 @@ async def test_what_has_no_record_goes(store: Store, builder: JobBuilder) -> Non
     await store.command("XADD", keys.job_events("nobody"), "*", "kind", "custom")
     for shelf in ("steps", "artifacts", "facts"):
         await store.command("HSET", keys.job_shelf("nobody", shelf), "a", "b")
+    await store.command("XADD", keys.job_controls("nobody"), "*", "action", "pause")
     assert await store.run("forget_strays", [("nobody",)]) == [["REMOVED"]]
     assert await contents(store) == before
     assert await store.run("forget_strays", [("nobody",)]) == [["REMOVED"]]

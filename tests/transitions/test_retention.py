@@ -18,15 +18,16 @@ ENDED = ["succeeded", "failed", "cancelled", "dead_letter"]
 
 @pytest.mark.parametrize("state", ENDED)
 async def test_an_ended_job_goes_with_all_its_keys(store: Store, builder: JobBuilder, state: str) -> None:
-    """Q-15: in one step, steps and artifacts and facts too; retention itself is not audited."""
+    """Q-15: in one step, steps, artifacts, facts and control events too; retention itself is not audited."""
     made = await builder.made(state)
     for shelf in ("steps", "artifacts", "facts"):
         await store.command("HSET", keys.job_shelf(made.job_id, shelf), "name", "value")
+    await store.command("XADD", keys.job_controls(made.job_id), "*", "action", "pause")
     before = await contents(store)
     assert await retention.remove(store, state, [made.job_id]) == [None]
     after = await contents(store)
     gone = {name for name in before if name.startswith(f"job:{made.job_id}")}
-    assert len(gone) == 5
+    assert len(gone) == 6
     assert changed(before, after) == gone | {f"status:{state}", "events"} | (
         {"dead"} if state == "dead_letter" else set()
     )

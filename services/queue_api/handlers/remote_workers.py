@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from services.queue_api.controls import Listener
+from services.queue_api.handlers.paths import job_id
 from services.queue_api.keys import CONTROLS
 from sluicegate.http import (
     LONG_REQUESTS,
@@ -18,8 +19,9 @@ from sluicegate.http import (
     query,
     reply,
 )
-from sluicegate.operations import presence
+from sluicegate.operations import presence, worker_calls
 from sluicegate.operations.answers import WorkerControl
+from sluicegate.operations.calls import ControlAnswer
 from sluicegate.operations.presence import DepartCall, PresenceCall, WorkerQuery
 from sluicegate.store import pause
 
@@ -36,6 +38,13 @@ async def announce(request: web.Request) -> web.Response:
 async def depart(request: web.Request) -> web.Response:
     call = await body(request, DepartCall)
     return reply(await presence.depart(request.app[STORE], identity(request), call))
+
+
+async def answer_control(request: web.Request) -> web.Response:
+    call = await body(request, ControlAnswer)
+    return reply(
+        await worker_calls.answer_control(request.app[STORE], identity(request), job_id(request), call)
+    )
 
 
 async def controls(request: web.Request) -> web.StreamResponse:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
 from msgspec import Meta, Struct
 
 from sluicegate.errors import SluicegateError
-from sluicegate.model import Event, Job, SystemState
+from sluicegate.model import Event, Job, LiveControl, SystemState
 from sluicegate.times import to_rfc3339
 
 if TYPE_CHECKING:
@@ -128,13 +128,15 @@ class AppendedItem(Answer):
 
 
 class WorkerControl(Answer):
-    """Something that a worker has to obey: the pause state as it is now, or the cancel of one of its jobs."""
+    """Something that a worker has to obey: the pause state as it is now, the cancel of one of its jobs, or
+    what operators want of that run."""
 
-    kind: Annotated[str, Meta(description="`pause` or `cancel`")]
+    kind: Annotated[str, Meta(description="`pause`, `cancel` or `control`")]
     job_id: str | None = None
     lease_token: str | None = None
     requested_at: str | None = None
     system: SystemState | None = None
+    live_control: LiveControl | None = None
 
     @classmethod
     def of(cls, control: Control) -> Self:
@@ -144,6 +146,7 @@ class WorkerControl(Answer):
             lease_token=None if control.token is None else str(control.token),
             requested_at=to_rfc3339(control.at_ms),
             system=control.system,
+            live_control=control.live_control,
         )
 
 

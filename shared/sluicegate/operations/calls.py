@@ -183,6 +183,15 @@ class CancelAckCall(Held):
     receipt: dict[str, Any] | None = None
 
 
+class ControlAnswer(Held):
+    """What became of an operator's request: carried out or rejected; of a summary: the agent was told."""
+
+    what: Annotated[Literal["recovery", "summary"], Meta(description="of what is kept in `liveControl`")]
+    request_id: Annotated[str, Meta(max_length=64, description="the `id` that it has there")]
+    outcome: Annotated[Literal["ack", "rejected"], Meta(description="a summary is only ever `ack`")] = "ack"
+    message: Reason | None = None
+
+
 class AppendCall(Held):
     """One event in its own fields, or up to 500 in `events`; `operations.events.listed` tells which."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sluicegate.auth.identity import Identity
-from sluicegate.errors import LeaseLost, SluicegateError
+from sluicegate.errors import Invalid, LeaseLost, SluicegateError
 from sluicegate.model import Event, Job, NewEvent, Policy
 from sluicegate.operations import access, leases
 from sluicegate.operations.answers import HeartbeatAnswer, HeartbeatsAnswer, JobItem
@@ -20,6 +20,7 @@ from sluicegate.operations.calls import (
     ClaimCall,
     CompleteCall,
     Completed,
+    ControlAnswer,
     FailCall,
     Failed,
     FinishCall,
@@ -33,7 +34,8 @@ from sluicegate.operations.calls import (
 from sluicegate.operations.events import listed, require_sizes
 from sluicegate.repositories import canonical
 from sluicegate.settings import Settings
-from sluicegate.store import claims, endings, events
+from sluicegate.store import claims, controls, endings, events
+from sluicegate.store import jobs as job_records
 from sluicegate.store.claims import Lease
 from sluicegate.store.connection import Store
 from sluicegate.store.endings import Cancelled, Complete, Ending, Fail, Release
@@ -105,6 +107,18 @@ async def acknowledge_cancel(store: Store, who: Identity, job_id: str, call: Can
     worker_id, token = await held(store, who, job_id, call)
     ending = Cancelled(job_id, token, message=call.message, receipt=call.receipt)
     return await endings.finish_one(store, worker_id, ending)
+
+
+async def answer_control(store: Store, who: Identity, job_id: str, call: ControlAnswer) -> Job:
+    """Say what became of an operator's request; the job with what is asked of it from then on (H-10)."""
+    if call.what == "summary" and call.outcome != "ack":
+        raise Invalid.field("outcome", "a summary is passed on, it cannot be rejected")
+    worker_id, token = await held(store, who, job_id, call)
+    await controls.answer(
+        store, worker_id, job_id, token, what=call.what, request_id=call.request_id, outcome=call.outcome,
+        message=call.message,
+    )  # fmt: skip
+    return await job_records.get(store, job_id)
 
 
 async def finish(store: Store, who: Identity, call: FinishCall) -> list[Job | SluicegateError]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
-
-import msgspec
 
 from sluicegate import keys
 from sluicegate.errors import Busy, RequestError, SluicegateError
-from sluicegate.model import ID_PATTERN, MAX_ATTEMPTS_DEFAULT, Job, Policy, SystemState
+from sluicegate.model import ID_PATTERN, MAX_ATTEMPTS_DEFAULT, Job, LiveControl, Policy, SystemState
 from sluicegate.store import jobs as jobs_module
 from sluicegate.store import limits, rendering, words
 from sluicegate.store.connection import Store
@@ -59,10 +57,10 @@ class Attempt(NamedTuple):
         return max(0, self.claimed_at_ms - int(self.field("created_at")))
 
     @property
-    def cancel_requested_ms(self) -> int | None:
-        """When its cancel was asked for: only in the answer to a claim that is repeated."""
-        asked = self.field("cancel_at")
-        return int(asked) if asked else None
+    def live_control(self) -> LiveControl | None:
+        return (
+            rendering.live_control(rendering.fields(self.fields)) if self.field("control_version") else None
+        )
 
     def field(self, name: str) -> str:
         """A stored field, empty when it is not set."""
@@ -97,7 +95,7 @@ class Wishes(NamedTuple):
     cancel_requested_at_ms: int | None
     cancel_requested_by: str | None
     cancel_reason: str | None
-    live_control: dict[str, Any] | None
+    live_control: LiveControl | None
 
 
 class Renewal(NamedTuple):
@@ -221,11 +219,11 @@ async def _register(store: Store, policy: Policy) -> None:
 def _wishes(reply: Sequence[str], job_id: str) -> Wishes | RequestError:
     if reply[0] != "OK":
         return words.refused(reply[0], job_id)
-    _, expires, cancel_at, cancel_by, reason, live_control = reply
+    _, expires, cancel_at, cancel_by, reason, controls = reply
     return Wishes(
         int(expires),
         int(cancel_at) if cancel_at else None,
         cancel_by or None,
         reason or None,
-        msgspec.json.decode(live_control) if live_control else None,
+        rendering.live_control(rendering.fields(controls)),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sluicegate import keys
-from sluicegate.model import SystemState
+from sluicegate.model import LiveControl, SystemState
 from sluicegate.store import rendering
 from sluicegate.store.connection import Store
 from sluicegate.store.feed import Entry, Feed
@@ -14,7 +14,7 @@ from sluicegate.store.positions import position
 
 
 class Control(NamedTuple):
-    """kind: `pause` (with the new state) or `cancel` (of this job, held under this token)."""
+    """kind: `pause` (with the new state), or `cancel` or `control` of this job, held under this token."""
 
     kind: str
     job_id: str | None
@@ -23,6 +23,7 @@ class Control(NamedTuple):
     at_ms: int
     """When it was asked, by the store's clock."""
     system: SystemState | None
+    live_control: LiveControl | None = None
 
 
 class ControlFeed:
@@ -49,5 +50,6 @@ class ControlFeed:
                     token=int(token) if token else None,
                     at_ms=position(entry_id)[0],
                     system=rendering.stored_system(fields) if fields["kind"] == "pause" else None,
+                    live_control=rendering.live_control(fields),
                 )
             )

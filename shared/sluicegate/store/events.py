@@ -31,12 +31,25 @@ LIFECYCLE: Final[dict[str, tuple[EventLevel, Callable[[dict[str, Any]], str]]]] 
     "job.cancel.too_late": ("warn", lambda e: "The cancel request came too late: the job completed"),
     "job.cancelled": ("warn", lambda e: "Cancelled"),
     "job.redriven": ("info", lambda e: f"Redriven by {e['actorUserId']}"),
+    "task.control.requested": (
+        "info",
+        lambda e: f"{e['actorUserId']} asked to {e['action']}{' at once' if e.get('hard') else ''}",
+    ),
+    "task.control.recovery.requested": (
+        "info",
+        lambda e: f"{e['actorUserId']} asked to {_words(e)}",
+    ),
+    "task.control.recovery.ack": ("info", lambda e: f"The worker goes on as asked: {_words(e)}"),
+    "task.control.recovery.rejected": (
+        "warn",
+        lambda e: f"The worker does not {_words(e)}: {e.get('message') or 'no reason given'}",
+    ),
     "events.truncated": ("warn", lambda e: "The log limit is reached; the full log is an artifact"),
 }
-"""Events that scripts write: level and the sentence for people."""
+"""Events that scripts write: level and the sentence for people. `details` of one is JSON of more fields."""
 
 _NUMBERS: Final = frozenset({"attempt", "limitBytes", "limitEntries"})
-_TIMES: Final = frozenset({"nextAttemptAt", "cancelRequestedAt"})
+_TIMES: Final = frozenset({"nextAttemptAt"})
 
 
 class Append(NamedTuple):
@@ -172,15 +185,17 @@ def _enqueued(job_id: str, created: int) -> Event:
 def stored_event(job_id: str, entry: tuple[str, list[str]]) -> Event:
     """An entry of a job's stream as everyone sees it."""
     event_id, flat = entry
-    stored = dict(zip(flat[::2], flat[1::2], strict=True))
+    stored: dict[str, Any] = dict(zip(flat[::2], flat[1::2], strict=True))
     kind = stored.pop("kind")
     created_at = to_rfc3339(position(event_id)[0])
     if kind == "custom":
         payload = msgspec.json.decode(stored["payload"]) if stored["payload"] else None
         return Event(
-            id=event_id, job_id=job_id, level=stored["level"],  # type: ignore[arg-type]
+            id=event_id, job_id=job_id, level=stored["level"],
             message=stored["message"], payload=payload, created_at=created_at,
         )  # fmt: skip
+    if (details := stored.pop("details", None)) is not None:
+        stored |= msgspec.json.decode(details)
     level, sentence = LIFECYCLE[kind]
     payload = {"kind": kind} | {name: _value(name, text) for name, text in stored.items() if text != ""}
     return Event(
@@ -193,7 +208,12 @@ def stored_event(job_id: str, entry: tuple[str, list[str]]) -> Event:
     )
 
 
-def _value(name: str, text: str) -> Any:
+def _words(event: dict[str, Any]) -> str:
+    """`retry step build` for {action: retry_step, stepId: build}."""
+    return " ".join(filter(None, (event["action"].replace("_", " "), event.get("stepId"))))
+
+
+def _value(name: str, text: Any) -> Any:
     if name in _NUMBERS:
         return int(text)
     if name in _TIMES:

@@ -61,8 +61,17 @@ def high(place: Position | None) -> str:
 
 def before_cursor(cursor: str | None) -> str:
     """Where a page of a stream, newest first, goes on: the bound that XREVRANGE takes. Raises Invalid."""
+    return high(_cursor(cursor))
+
+
+def after_cursor(cursor: str | None) -> str:
+    """Where a page of a stream, oldest first, goes on: the bound that XRANGE takes. Raises Invalid."""
+    return low(_cursor(cursor))
+
+
+def _cursor(cursor: str | None) -> Position | None:
     try:
-        return high(None if cursor is None else position(cursor))
+        return None if cursor is None else position(cursor)
     except ValueError as error:
         raise Invalid.field("cursor", "is not a cursor that a page returned") from error
 

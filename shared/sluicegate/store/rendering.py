@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from sluicegate.errors import StoreUninitialised
-from sluicegate.model import Job, JobSpec, SystemState
+from sluicegate.model import HandoffSummary, Job, JobSpec, LiveControl, Recovery, SystemState
+from sluicegate.store.positions import position
 from sluicegate.times import to_rfc3339
 
 _CHANGES = ("created_at", "updated_at", "started_at", "finished_at")
 """Each is written where the job changes; the latest says when it did."""
 _spec = msgspec.json.Decoder(JobSpec)
+T = TypeVar("T")
 
 
 def fields(flat: Sequence[str]) -> dict[str, str]:
@@ -29,8 +31,8 @@ def job(job_id: str, stored: Mapping[str, Any], lease_expires: str) -> Job:
     """A job from its hash. lease_expires: ms as text, empty when it has no lease."""
     immutable = spec(stored)
     payload = immutable.payload
-    if "live_control" in stored:
-        payload = {**payload, "liveControl": msgspec.json.decode(stored["live_control"])}
+    if stored["status"] in ("queued", "running") and (controls := live_control(stored)):
+        payload = {**payload, "liveControl": msgspec.to_builtins(controls)}
     get = stored.get
     running = stored["status"] == "running"
     return Job(
@@ -62,6 +64,34 @@ def job(job_id: str, stored: Mapping[str, Any], lease_expires: str) -> Job:
         cancel_reason=get("cancel_reason"),
         retry_of=immutable.retry_of,
     )
+
+
+def live_control(stored: Mapping[str, str]) -> LiveControl | None:
+    """What operators want of a run, from its stored fields; None when nobody has ever controlled it."""
+    if "control" not in stored:
+        return None
+    words = stored["control"].split()
+    return LiveControl(
+        paused="paused" in words,
+        hard="hard" in words,
+        takeover="takeover" in words,
+        version=int(stored.get("control_version", 0)),
+        reason=stored.get("control_reason"),
+        requested_by_user_id=stored.get("control_by"),
+        updated_at=_time(stored.get("control_at")),
+        recovery=_kept(stored, "recovery", Recovery),
+        summary=_kept(stored, "summary", HandoffSummary),
+    )
+
+
+def _kept(stored: Mapping[str, str], name: str, kind: type[T]) -> T | None:
+    """What is kept as JSON beside the id of the control event that brought it; None when it is damaged."""
+    try:
+        request_id = stored[f"{name}_id"]
+        own = {"id": request_id, "updatedAt": to_rfc3339(position(request_id)[0])}
+        return msgspec.convert({**msgspec.json.decode(stored[name]), **own}, kind)
+    except (KeyError, ValueError, TypeError, msgspec.MsgspecError):
+        return None
 
 
 def new_job(job_id: str, encoded_spec: bytes, created_ms: int, due_ms: int | None) -> Job:

@@ -26,6 +26,10 @@ def refused(word: str, job_id: str) -> RequestError:
             return Conflict(f"another worker holds job {job_id}", code="job_ownership_mismatch")
         case "CONDEMNED":
             return Conflict(f"job {job_id} is being purged", code="job_state_conflict")
+        case "CANCELLING":
+            return Conflict(
+                f"job {job_id} is being cancelled", code="job_state_conflict", jobStatus="running"
+            )
         case "STATE_CONFLICT":
             return Conflict(f"job {job_id} is {rest}", code="job_state_conflict", jobStatus=rest)
     raise ValueError(f"not a refusal: {word}")

@@ -14,7 +14,7 @@ from services.queue_api.app import build
 from sluicegate.http import serving
 from sluicegate.operations import credentials
 from sluicegate.settings import QueueApiSettings
-from sluicegate.store import Store, cancellation, workers
+from sluicegate.store import Store, cancellation, controls, workers
 from tests.services.queue_api.conftest import WORKER, Api
 from tests.support.contents import contents
 from tests.support.tokens import worker_token
@@ -30,10 +30,12 @@ HERE = {
 }  # fmt: skip
 HELD = {"workerId": WORKER, "leaseToken": "1"}
 FACT = {"name": "start_commit", "value": "abc"}
+ANSWER = {"what": "recovery", "requestId": "1-1", "outcome": "rejected", "message": "it has ended"}
 EVENT = {"id": ID, "leaseToken": "1", "message": "m"}
 CALLS: list[tuple[str, dict[str, Any]]] = [
     (f"/jobs/{ID}/steps", {**HELD, "step": STEP}),
     (f"/jobs/{ID}/facts", {**HELD, **FACT}),
+    (f"/jobs/{ID}/controls/answer", {**HELD, **ANSWER}),
     ("/jobs/events", {"workerId": WORKER, "events": [EVENT]}),
     ("/workers/presence", HERE),
     ("/workers/depart", {"workerId": WORKER}),
@@ -104,6 +106,33 @@ async def test_steps_and_facts_are_the_lease_holders(api: Api, store: Store) -> 
     assert (await api.get(f"/jobs/{ID}/steps")).code == "job_not_found"
     odd = await api.post(f"/jobs/{job_id}/facts", {**held, **FACT, "name": "Start Commit"})
     assert odd.paths == ["name"]
+
+
+async def test_what_an_operator_asked_is_answered_by_the_lease_holder(api: Api, store: Store) -> None:
+    """H-10: the answer is the job, with what is asked of it from then on."""
+    job_id, held = await api.running()
+    asked = {"action": "retry_step", "stepId": "a", "requestedByUserId": "ann"}
+    call = controls.Request(action="retry_step", actor="ann", recovery=asked, metadata={})
+    await controls.request(store, job_id, call)
+    beat = await api.post(f"/jobs/{job_id}/heartbeat", {**held, "leaseSeconds": 30})
+    recovery = beat.json["payload"]["liveControl"]["recovery"]
+    path, named = f"/jobs/{job_id}/controls/answer", {**ANSWER, "requestId": recovery["id"]}
+    before = await contents(store)
+    for body, code in (
+        ({**held, **named, "leaseToken": "7"}, "lease_lost"),
+        ({**held, **named, "outcome": "perhaps"}, "validation_failed"),
+        ({**held, **named, "what": "summary"}, "validation_failed"),
+    ):
+        assert (await api.post(path, body)).code == code
+    assert await contents(store) == before
+    for _ in range(2):
+        answer = await api.post(path, {**held, **named})
+        assert (answer.status, answer.json["id"]) == (200, job_id)
+        assert "recovery" not in answer.json["payload"]["liveControl"]
+    told = (await api.get(f"/jobs/{job_id}/events")).json["items"][-1]["payload"]
+    assert told == {
+        "kind": "task.control.recovery.rejected", "workerId": WORKER, "message": "it has ended", **asked,
+    }  # fmt: skip
 
 
 async def test_jobs_outside_the_policy_are_not_touched(closed: Api, api: Api, store: Store) -> None:

@@ -9,7 +9,7 @@ for at = 1, N do
   local key = job_key(id)
   words[at] = 'KEPT'
   if redis.call('EXISTS', key) == 0 then
-    redis.call('DEL', key .. ':events', key .. ':steps', key .. ':artifacts', key .. ':facts')
+    redis.call('DEL', key .. ':events', key .. ':steps', key .. ':artifacts', key .. ':facts', key .. ':controls')
     words[at] = 'REMOVED'
   end
 end

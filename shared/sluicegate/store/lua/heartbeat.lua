@@ -5,7 +5,7 @@
 --          token              text     lease token
 --          lease_ms           integer  new length of the lease, from now
 -- Replies  OK                 the pause record, time, and per job: OK with lease expiry, cancel time, who, reason,
---                             live control; or LEASE_LOST, OWNERSHIP_MISMATCH, JOB_NOT_FOUND with nothing written
+--                             controls; or LEASE_LOST, OWNERSHIP_MISMATCH, JOB_NOT_FOUND with nothing written
 -- Flags    allow-oom
 -- Repeat   safe: it only moves a deadline
 local replies = {}
@@ -20,8 +20,9 @@ for at = 1, N do
     replies[at] = { word }
   else
     redis.call('ZADD', Q .. 'leases', 'XX', int(now + lease_ms), id)
-    local asked = redis.call('HMGET', job_key(id), 'cancel_at', 'cancel_by', 'cancel_reason', 'live_control')
-    replies[at] = { 'OK', int(now + lease_ms), asked[1] or '', asked[2] or '', asked[3] or '', asked[4] or '' }
+    local asked = redis.call('HMGET', job_key(id), 'cancel_at', 'cancel_by', 'cancel_reason', 'control')
+    replies[at] = { 'OK', int(now + lease_ms), asked[1] or '', asked[2] or '', asked[3] or '',
+      asked[4] and controls_of(id) or {} }
   end
 end
 return { 'OK', redis.call('HGETALL', Q .. 'pause'), int(now), replies }

@@ -27,6 +27,7 @@ for at = 1, N do
     end
     requeue(job)
     redis.call('HDEL', key, 'dead', 'attempt', 'releases', 'finished_at', 'error', 'failure_class', 'waiting_since')
+    redis.call('HDEL', key, unpack(CONTROL_FIELDS))
     redis.call('HSET', key, 'redriven_at', int(now))
     event(id, job.created_at, 'job.redriven', 'actorUserId', actor, 'reason', reason)
     redis.call('HSET', key, 'entry', join(job.lane, '+w', id))
