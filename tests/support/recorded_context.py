@@ -15,11 +15,12 @@ from typing import Any, Literal, Self, cast
 import msgspec
 
 from sluicegate.errors import Invalid, LeaseLost, NotFound, RequestError, TooLarge
-from sluicegate.model import Event, Job, Policy, SystemState
+from sluicegate.model import Event, Job, LiveControl, Policy, SystemState
 from sluicegate.redact import Redactor
 from sluicegate.settings import WorkerSettings
 from sluicegate.store.claims import Attempt, Lease, Opened, Renewal, Wishes
 from sluicegate.store.control_feed import Control
+from sluicegate.store.controls import Matter, Outcome
 from sluicegate.store.endings import Ending
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
@@ -44,6 +45,7 @@ class Kept:
         self.artifacts: dict[str, Artifact] = {}
         self.content: dict[str, bytes] = {}
         self.events: list[Event] = []
+        self.answers: list[tuple[Matter, str, Outcome, str | None]] = []
 
     def kinds(self, prefix: str = "") -> list[str]:
         kinds = [event.payload["kind"] for event in self.events if event.payload]
@@ -128,6 +130,14 @@ class RecordedQueue:
 
     async def job(self, job_id: str) -> Job:
         return self._kept.job
+
+    async def answer_control(
+        self, job_id: str, token: int, what: Matter, request_id: str, outcome: Outcome, message: str | None
+    ) -> LiveControl | None:
+        self._before("answer_control")
+        self._kept.require(token)
+        self._kept.answers.append((what, request_id, outcome, message))
+        return None
 
     async def save_step(self, job_id: str, token: int, checkpoint: StepCheckpoint) -> None:
         self._before("save_step")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from sluicegate.errors import RequestError
-from sluicegate.model import Policy, SystemState
+from sluicegate.model import LiveControl, Policy, SystemState
 from sluicegate.store.claims import Attempt, Lease, Renewal, Wishes
 from sluicegate.store.control_feed import Control
+from sluicegate.store.controls import Matter, Outcome
 from sluicegate.store.endings import Ending
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
@@ -130,6 +131,11 @@ class ScriptedTransport:
         self.announced.append(presence)
 
     async def depart(self) -> None: ...
+
+    async def answer_control(
+        self, job_id: str, token: int, what: Matter, request_id: str, outcome: Outcome, message: str | None
+    ) -> LiveControl | None:
+        raise NotImplementedError
 
     async def save_step(self, job_id: str, token: int, checkpoint: StepCheckpoint) -> None:
         raise NotImplementedError

@@ -24,7 +24,12 @@ NAMED_FILES: Final = 20
 async def execute(run: TaskRun) -> None:
     await _tell_plan(run)
     for index in range(run.finished, len(run.task.task.steps)):
-        await run.ctx.checkpoint(step_id=run.task.task.steps[index].id)
+        await run.ctx.checkpoint(
+            stage="execute",
+            step_id=run.task.task.steps[index].id,
+            step_index=index,
+            log_path=run.place.step_log(index),
+        )
         await _step(run, index)
 
 

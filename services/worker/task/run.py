@@ -97,7 +97,7 @@ class TaskRun:
 
     async def stage(self, name: str, work: Callable[[TaskRun], Awaitable[None]]) -> None:
         """Do one stage: its events around it, its log stored however it ends."""
-        await self.ctx.checkpoint()
+        await self.ctx.checkpoint(stage=name, log_path=self.place.stage_log(name))
         await self.ctx.event("task.stage.started", f"Stage {name} started", stage=name)
         began = time.monotonic()
         try:

@@ -6,9 +6,9 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sluicegate.log import log
-from sluicegate.times import now_ms
+from sluicegate.times import now_ms, to_rfc3339
 from sluicegate.worker.holds import Holds
+from sluicegate.worker.run_control import RunControl
 from sluicegate.worker.transports import Claimed
 
 if TYPE_CHECKING:
@@ -31,12 +31,13 @@ class RunningAttempt:
         "cancel_requested_ms",
         "claimed",
         "commands",
+        "control",
         "delivered_ms",
-        "handling",
+        "end_receipt",
         "holds",
         "interrupted",
         "interruption",
-        "receipts",
+        "stopped",
         "task",
         "waiting_at_checkpoint",
     )
@@ -48,12 +49,13 @@ class RunningAttempt:
         self.interrupted: asyncio.Event | None = None
         self.cancel_requested_ms: int | None = None
         self.delivered_ms: int | None = None
-        self.handling = True
+        self.end_receipt: dict[str, Any] | None = None
         self.commands: set[Command] = set()
-        self.receipts: list[dict[str, Any]] = []
         self.task: asyncio.Task[None] | None = None
         self.holds = Holds()
+        self.control = RunControl(self.holds)
         self.waiting_at_checkpoint = False
+        self.stopped: set[Command] = set()
 
     @property
     def job_id(self) -> str:
@@ -62,6 +64,11 @@ class RunningAttempt:
     @property
     def token(self) -> int:
         return self.claimed.token
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it waits at a checkpoint, or all that it runs was stopped."""
+        return self.waiting_at_checkpoint or (bool(self.stopped) and self.stopped == self.commands)
 
     @property
     def at_its_limit(self) -> bool:
@@ -92,32 +99,15 @@ class RunningAttempt:
                 self.interrupted.set()
         return self.interrupted
 
-    def command_ended(self, command: Command) -> None:
-        """Take a command off the books, and on record if it was stopped while a cancel was obeyed."""
-        if command in self.commands:
-            self.commands.discard(command)
-            if self.interruption == "cancel" and command.receipt:
-                self.receipts.append(command.receipt)
-
-    async def end_commands(self) -> None:
-        """The handler has ended: so does whatever it started by `run`, even if it did not wait for it."""
-        self.handling = False
-        if self.commands and self.interruption is None:
-            log.warning("worker.command.left", job_id=self.job_id, commands=len(self.commands))
-        await asyncio.gather(*map(self._end, list(self.commands)))
-
     def receipt(self) -> dict[str, Any]:
         """How the processes of a cancelled attempt ended (70-48); an empty one if none was running."""
-        from sluicegate.worker.process.receipt import whole
-
-        delivered_ms = self.delivered_ms or now_ms()
-        requested_ms = self.cancel_requested_ms or delivered_ms
-        return whole(self.receipts, requested_at_ms=requested_ms, delivered_at_ms=delivered_ms)
-
-    async def _end(self, command: Command) -> None:
-        if self.interruption in (None, "lost"):
-            command.kill_now()
-        else:
-            await command.stop(self.cancel_requested_ms)
-        await command.wait()
-        self.command_ended(command)
+        if self.end_receipt is not None:
+            return self.end_receipt
+        delivered = to_rfc3339(self.delivered_ms or now_ms())
+        return {
+            "requestedAt": to_rfc3339(self.cancel_requested_ms or now_ms()),
+            "deliveredAt": delivered,
+            "signals": [],
+            "groupEmptyAt": delivered,
+            "survivors": [],
+        }

@@ -84,6 +84,8 @@ class CommandLog:
             await self._flush()
 
     async def _flush(self) -> None:
+        if self._file:
+            self._file.flush()  # for who reads the log while it grows
         pending, self._pending = self._pending, {}
         left_out, self._left_out = self._left_out, {}
         for stream in pending | left_out:

@@ -6,20 +6,22 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from sluicegate.client.patience import Patience
 from sluicegate.errors import Invalid, LeaseLost, StoreError
-from sluicegate.model import EventLevel, Job, NewEvent
+from sluicegate.model import EventLevel, HandoffSummary, Job, NewEvent, Recovery
 from sluicegate.redact import Redactor
 from sluicegate.settings import WorkerSettings
 from sluicegate.store.claims import Lease
+from sluicegate.store.controls import Matter, Outcome
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
+from sluicegate.worker import standing_still
 from sluicegate.worker.attempt import RunningAttempt
-from sluicegate.worker.holds import Hold, Holds
+from sluicegate.worker.holds import Holds
 from sluicegate.worker.outbox import Outbox
 from sluicegate.worker.outcome import JobCancelled, JobFailed, JobReleased
 from sluicegate.worker.texts import storable
@@ -28,11 +30,26 @@ from sluicegate.worker.watching import TimeLimit, Watch
 from sluicegate.worker.workspaces import Workspaces
 
 if TYPE_CHECKING:
+    from sluicegate.worker.command_log import CommandLog
     from sluicegate.worker.process.command import Command, CommandResult
 
+MAX_ANSWER: Final = 2000
 Stream = Literal["stdout", "stderr", "pty"]
 EVENT_FRAME_BYTES = 1536
 """What a log event takes beside its text: its first line once more, and its other fields."""
+
+
+class Place(NamedTuple):
+    """What of the run it is about, as far as that is known."""
+
+    stage: str | None
+    step_id: str | None
+    step_index: int | None
+    attempt: int | None
+
+    @property
+    def step(self) -> dict[str, Any]:
+        return {"stepId": self.step_id} if self.step_id else {}
 
 
 class WorkerParts(msgspec.Struct, frozen=True):
@@ -99,11 +116,63 @@ class JobContext:
     def used_workspace(self) -> Path | None:
         return self._workspace
 
-    async def checkpoint(self, *, step_id: str | None = None) -> None:
-        """A safe point: obeys cancel and shutdown, waits here while something holds it (P-7, C-11)."""
+    async def checkpoint(
+        self,
+        *,
+        stage: str | None = None,
+        step_id: str | None = None,
+        step_index: int | None = None,
+        log_path: Path | None = None,
+    ) -> None:
+        """A safe point: obeys cancel and shutdown, waits here while something holds it (P-7, C-11).
+
+        stage, step_id, step_index: what is about to begin, for the events. log_path: its log, which says
+        too that an operator has paused the run (L-5).
+        """
         self._obey()
         if self._attempt.holds:
-            await self._wait_while_held(step_id)
+            await self._stand_still(Place(stage, step_id, step_index, None), log_path)
+
+    @property
+    def recovery(self) -> Recovery | None:
+        """What an operator asks of the steps, until it is answered; a newer request replaces it (H-10).
+
+        For a handler that has steps. It looks here before each attempt of a step, after its checkpoint, so
+        that cancel, pause and takeover come first (H-9), and while a step runs it waits for
+        `recovery_after`, since these requests interrupt what runs. Then it does what is asked and calls
+        `acknowledge`, or `reject`. A request that a worker did not come to answer is there again in the
+        next attempt, so do it in a way that can be repeated.
+        """
+        return self._attempt.control.recovery
+
+    async def recovery_after(self, known: Recovery | None = None) -> Recovery:
+        """Wait for a pending request other than `known`. May be cancelled."""
+        return await self._attempt.control.recovery_after(known)
+
+    async def acknowledge(self, recovery: Recovery, message: str | None = None) -> None:
+        """Say that it is done; it is pending no longer. May be repeated. Raises LeaseLost, StoreError."""
+        await self._answer("recovery", recovery.id, "ack", message)
+
+    async def reject(self, recovery: Recovery, why: str) -> None:
+        """Say that it is not done, and why; it is pending no longer. As `acknowledge`."""
+        await self._answer("recovery", recovery.id, "rejected", why)
+
+    @property
+    def summary(self) -> HandoffSummary | None:
+        """What a person wrote who gave the run back; until it is `passed_on` to the agent (L-9)."""
+        return self._attempt.control.summary
+
+    async def passed_on(self, summary: HandoffSummary) -> None:
+        """The agent was told, and need not be told again. May be repeated. Raises LeaseLost, StoreError."""
+        await self._answer("summary", summary.id, "ack", None)
+
+    async def _answer(self, what: Matter, request_id: str, outcome: Outcome, message: str | None) -> None:
+        shown = None if message is None else storable(self.redactor, message)[:MAX_ANSWER]
+        attempt = self._attempt
+        wanted = await self._parts.transport.answer_control(
+            attempt.job_id, attempt.token, what, request_id, outcome, shown
+        )
+        attempt.control.observe(wanted)
 
     async def event(self, kind: str, message: str, *, level: EventLevel = "info", **payload: Any) -> None:
         """Add to the job's history; `kind` and the rest become the payload. Secrets are replaced."""
@@ -179,6 +248,7 @@ class JobContext:
             raise LeaseLost(f"this attempt no longer holds job {self._attempt.job_id}") from answer
         if answer.cancel_requested_at_ms is not None:
             self._attempt.interrupt("cancel", answer.cancel_requested_at_ms)
+        self._attempt.control.observe(answer.live_control)
         self._obey()
 
     async def run(
@@ -202,18 +272,13 @@ class JobContext:
         attempt was held does not count, or when the watch says so, it is stopped: `timed_out`. A cancel or
         a shutdown stops it and is raised. Raises CommandNotStarted.
         """
-        from sluicegate.worker.command_log import CommandLog
         from sluicegate.worker.process.command import Command, Grace
 
         self._obey()
-
-        async def emit(text: str, stream: str) -> None:
-            await self.log(
-                text, stream=stream, stage=stage, step_id=step_id, step_index=step_index, attempt=attempt  # type: ignore[arg-type]
-            )  # fmt: skip
-
-        text_bytes = max(1, self.settings.max_event_bytes - EVENT_FRAME_BYTES)
-        output = CommandLog(self.redactor, emit, log_path, max_bytes=text_bytes)
+        place = Place(stage, step_id, step_index, attempt)
+        if self._attempt.holds.hard:
+            await self._stand_still(place, log_path)
+        output = self._terminal(place, log_path)
         watch = watch or TimeLimit(timeout_seconds)
 
         def take(chunk: bytes, stream: str) -> None:
@@ -232,19 +297,24 @@ class JobContext:
                     sigterm_seconds=self.settings.stop_sigterm_grace_seconds,
                 ),
             )
-            result = await self._watched(command, watch)
+            result = await self._watched(command, watch, output, place)
         finally:
             await output.close()
-        self._obey()
+        self._obey(result.receipt)
         return msgspec.structs.replace(result, output=self.redactor.data(result.output))
 
-    async def _watched(self, command: Command, watch: Watch) -> CommandResult:
+    async def _watched(
+        self, command: Command, watch: Watch, output: CommandLog, place: Place
+    ) -> CommandResult:
         """Wait for the command, and stop it when the attempt is asked to end."""
         attempt = self._attempt
         attempt.commands.add(command)
         waiting = asyncio.ensure_future(command.wait())
         interrupted = asyncio.ensure_future(attempt.interruption_event().wait())
         limit = asyncio.ensure_future(_stop_when_over(command, watch, attempt.holds))
+        standing = asyncio.ensure_future(
+            standing_still.where_it_is(attempt, command, self.event, output, place.step)
+        )
         try:
             await asyncio.wait((waiting, interrupted), return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
@@ -252,58 +322,50 @@ class JobContext:
                     command.kill_now()
                 else:
                     await command.stop(attempt.cancel_requested_ms)
-            return await asyncio.shield(waiting)
+            result: CommandResult = await waiting
         except asyncio.CancelledError:
             command.kill_now()
-            await asyncio.shield(waiting)
+            attempt.end_receipt = (await asyncio.shield(waiting)).receipt
             raise
+        else:
+            if attempt.interruption == "cancel":
+                attempt.end_receipt = result.receipt
+            return result
         finally:
             limit.cancel()
+            standing.cancel()
             interrupted.cancel()
-            if command.has_ended:  # else the attempt goes on ending it
-                attempt.command_ended(command)
+            attempt.commands.discard(command)
+            attempt.stopped.discard(command)
 
-    def _obey(self) -> None:
+    async def _stand_still(self, place: Place, log_path: Path | None) -> None:
+        await standing_still.at_checkpoint(
+            self._attempt, self.event, lambda: self._terminal(place, log_path), place.step
+        )
+        self._obey()
+
+    def _terminal(self, place: Place, log_path: Path | None) -> CommandLog:
+        """Where output goes: into log events that say where it comes from, and into a file."""
+        from sluicegate.worker.command_log import CommandLog
+
+        async def emit(text: str, stream: str) -> None:
+            await self.log(text, stream=stream, **place._asdict())  # type: ignore[arg-type]
+
+        text_bytes = max(1, self.settings.max_event_bytes - EVENT_FRAME_BYTES)
+        return CommandLog(self.redactor, emit, log_path, max_bytes=text_bytes)
+
+    def _obey(self, receipt: dict[str, Any] | None = None) -> None:
         match self._attempt.interruption:
             case None:
                 return
             case "cancel":
-                raise JobCancelled
+                raise JobCancelled(receipt or self._attempt.receipt())
             case "release":
                 raise JobReleased
             case "run_timeout":
                 raise JobFailed("ran longer than maxRunSeconds", retryable=False, failure_class="run_timeout")
             case "lost":
                 raise LeaseLost(f"this attempt no longer holds job {self._attempt.job_id}")
-
-    async def _wait_while_held(self, step_id: str | None) -> None:
-        """Tells each hold as it begins and ends; goes on when none is left, or when asked to end."""
-        attempt = self._attempt
-        told: frozenset[Hold] = frozenset()
-        attempt.waiting_at_checkpoint = True
-        interrupted = asyncio.ensure_future(attempt.interruption_event().wait())
-        try:
-            while not attempt.interruption:
-                await self._tell_holds(told, told := attempt.holds.reasons, step_id)
-                if told == attempt.holds.reasons:
-                    if not told:
-                        break
-                    changed = asyncio.ensure_future(attempt.holds.change().wait())
-                    try:
-                        await asyncio.wait((changed, interrupted), return_when=asyncio.FIRST_COMPLETED)
-                    finally:
-                        changed.cancel()
-        finally:
-            interrupted.cancel()
-            attempt.waiting_at_checkpoint = False
-        self._obey()
-
-    async def _tell_holds(self, before: frozenset[Hold], now: frozenset[Hold], step_id: str | None) -> None:
-        where: dict[str, Any] = {"stepId": step_id} if step_id else {}
-        for reason in sorted(now - before):
-            await self.event("task.paused", "Paused at a checkpoint", reason=reason, **where)
-        for reason in sorted(before - now):
-            await self.event("task.resumed", "Resumed", reason=reason, **where)
 
     async def _append(self, level: EventLevel, message: str, payload: dict[str, Any]) -> None:
         if self._attempt.interruption == "lost":

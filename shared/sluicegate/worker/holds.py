@@ -14,14 +14,16 @@ Hold = Literal["worker_pause", "operator"]
 class Holds:
     """The holds of one attempt: it goes on when none is left. Belongs to the worker's loop.
 
-    Its clock counts the seconds in which nothing held the attempt: what the time limits of steps and of
-    silence are measured by (H-1). maxRunSeconds is not: it runs on.
+    hard: what it runs stands still at once, not only at a checkpoint. Its clock counts the seconds in which
+    nothing held the attempt: what the time limits of steps and of silence are measured by (H-1).
+    maxRunSeconds is not: it runs on.
     """
 
-    __slots__ = ("_began", "_changed", "_held", "_held_since", "reasons")
+    __slots__ = ("_began", "_changed", "_held", "_held_since", "hard", "reasons")
 
     def __init__(self) -> None:
         self.reasons: frozenset[Hold] = frozenset()
+        self.hard = False
         self._began = time.monotonic()
         self._held = 0.0
         self._held_since = 0.0
@@ -40,6 +42,14 @@ class Holds:
         self.reasons = self.reasons ^ {reason}
         if not self.reasons:
             self._held += now - self._held_since
+        self._tell()
+
+    def set_hard(self, hard: bool) -> None:
+        if hard != self.hard:
+            self.hard = hard
+            self._tell()
+
+    def _tell(self) -> None:
         if self._changed is not None:
             self._changed.set()
             self._changed = None

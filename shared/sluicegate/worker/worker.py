@@ -149,7 +149,7 @@ class Worker:
 
     async def _work(self, policy: Policy, workspaces: Workspaces) -> None:
         """From the first claim until every attempt has ended and its ending is written."""
-        self._pause = pause = PauseState(self._transport.worker_id, self._hold_all)
+        self._pause = pause = PauseState(self._hold_all)
         self._outbox = outbox = Outbox(self._transport, self._refused)
         redactor = Redactor.from_environment(self.settings.secret_env)
         self._parts = WorkerParts(self.settings, self._transport, outbox, redactor, workspaces)
@@ -207,9 +207,10 @@ class Worker:
 
     def _start(self, claimed: Claimed) -> None:
         attempt = RunningAttempt(claimed)
-        attempt.task = asyncio.create_task(self._attempt(attempt))
         self._attempts.add(attempt)
         self._pause.hold(attempt)
+        attempt.control.observe(claimed.live_control)
+        attempt.task = asyncio.create_task(self._attempt(attempt))
 
     async def _attempt(self, attempt: RunningAttempt) -> None:
         """One attempt from claim to ending; never raises."""
@@ -257,7 +258,7 @@ class Worker:
         """Called in the heartbeat thread."""
         attempts = self._attempts.current()
         jobs = [attempt.job_id for attempt in attempts]
-        paused = [attempt.job_id for attempt in attempts if attempt.waiting_at_checkpoint]
+        paused = [attempt.job_id for attempt in attempts if attempt.at_rest]
         self._metrics.slots.labels("busy").set(len(jobs))
         self._metrics.slots.labels("free").set(max(0, self.settings.worker_concurrency - len(jobs)))
         named = self.settings.worker_repositories
@@ -299,8 +300,10 @@ class Worker:
                     continue
                 log.warning("worker.lease.lost", job_id=lease.job_id, code=answer.code)
                 self._attempts.interrupt(attempt, "lost")
-            elif answer.cancel_requested_at_ms is not None:
+                continue
+            if answer.cancel_requested_at_ms is not None:
                 self._attempts.interrupt(attempt, "cancel", answer.cancel_requested_at_ms)
+            attempt.control.observe(answer.live_control)
 
     def _hold_all(self) -> None:
         for attempt in self._attempts.current():
@@ -322,9 +325,12 @@ class Worker:
             self._pause.observe(control.system)
             self._claims.look()
             return
-        mine = control.worker_id in (None, self._transport.worker_id)
-        if control.kind == "cancel" and mine and control.job_id and control.token:
-            self._attempts.cancel(control.job_id, control.token, control.at_ms)
+        attempt = self._attempts.holding(control.job_id, control.token)
+        if attempt is None:
+            return
+        if control.kind == "cancel":
+            self._attempts.interrupt(attempt, "cancel", control.at_ms)
+        attempt.control.observe(control.live_control)
 
     def _refused(self, ending: Ending, error: RequestError) -> None:
         log.warning("worker.ending.refused", job_id=ending.job_id, code=error.code)

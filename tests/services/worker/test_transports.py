@@ -11,9 +11,9 @@ import pytest
 
 from sluicegate import keys
 from sluicegate.errors import Conflict, Invalid, LeaseLost, NotFound, StoreUninitialised
-from sluicegate.model import NewEvent, Policy
+from sluicegate.model import LiveControl, NewEvent, Policy
 from sluicegate.settings import Settings
-from sluicegate.store import Store, cancellation, events, jobs, pause, workers
+from sluicegate.store import Store, cancellation, controls, events, jobs, pause, workers
 from sluicegate.store.claims import Lease, Wishes
 from sluicegate.store.control_feed import Control
 from sluicegate.store.endings import Cancelled, Complete, Ending, Fail, Release
@@ -162,7 +162,8 @@ async def test_renewing_tells_what_operators_want(
     """C-10, P-5: cancel, an operator's controls and the pause state, with the lease."""
     plain, asked = await held(transport, make), await held(transport, make)
     await cancellation.cancel(store, asked.job_id, actor="someone", reason="enough")
-    await store.command("HSET", f"{{sg:0}}:job:{plain.job_id}", "live_control", '{"paused":true}')
+    hard = controls.Request(action="pause", actor="ann", hard=True, reason="look", metadata={})
+    await controls.request(store, plain.job_id, hard)
     await pause.change(store, action="pause", mode="drain", reason="upgrade", actor="someone")
     lost = Lease(asked.job_id, asked.token + 1, 60_000)
     missing = Lease("01890000-0000-7000-8000-000000000000", 1, 60_000)
@@ -170,7 +171,11 @@ async def test_renewing_tells_what_operators_want(
     first, second, third, fourth = renewal.items
     stored = {job.id: job for job in await jobs.read(store, [plain.job_id, asked.job_id]) if job}
     assert isinstance(first, Wishes) and isinstance(second, Wishes)
-    assert first.live_control == {"paused": True}
+    assert first.live_control is not None and first.live_control.updated_at is not None
+    assert msgspec.structs.replace(first.live_control, updated_at=None) == LiveControl(
+        paused=True, hard=True, takeover=False, version=1, reason="look", requested_by_user_id="ann"
+    )
+    assert second.live_control is None
     assert (first.cancel_requested_at_ms, first.lease_expires_ms > 0) == (None, True)
     assert (second.cancel_requested_by, second.cancel_reason) == ("someone", "enough")
     assert second.cancel_requested_at_ms is not None

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, Self
 
 from sluicegate.errors import RequestError
-from sluicegate.model import Job, Policy, SystemState
+from sluicegate.model import Job, LiveControl, Policy, SystemState
 from sluicegate.store.claims import Lease, Renewal
 from sluicegate.store.control_feed import Control
+from sluicegate.store.controls import Matter, Outcome
 from sluicegate.store.endings import Ending
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
@@ -41,8 +42,8 @@ class Claimed(Protocol):
         """From the enqueue to this claim; None unless it is the job's first."""
 
     @property
-    def cancel_requested_ms(self) -> int | None:
-        """When its cancel was asked for, if that was before the answer to the claim."""
+    def live_control(self) -> LiveControl | None:
+        """What operators wanted of this run when it was claimed."""
 
     def job(self) -> Job: ...
 
@@ -95,6 +96,11 @@ class Transport(Protocol):
 
     async def watch(self, deliver: Callable[[Control], None]) -> None:
         """Deliver control messages from now on, until `close`."""
+
+    async def answer_control(
+        self, job_id: str, token: int, what: Matter, request_id: str, outcome: Outcome, message: str | None
+    ) -> LiveControl | None:
+        """Say that what an operator asked is done, or rejected; what they want from then on. Repeatable."""
 
     async def save_step(self, job_id: str, token: int, checkpoint: StepCheckpoint) -> None: ...
 

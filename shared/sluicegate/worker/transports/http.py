@@ -23,11 +23,12 @@ from sluicegate.errors import (
     StoreError,
     TooLarge,
 )
-from sluicegate.model import Job, Policy
+from sluicegate.model import Job, LiveControl, Policy
 from sluicegate.operations import calls, kept_work, presence
 from sluicegate.settings import WorkerSettings
 from sluicegate.store.claims import Lease, Renewal, Wishes
 from sluicegate.store.control_feed import Control
+from sluicegate.store.controls import Matter, Outcome
 from sluicegate.store.endings import Cancelled, Ending
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
@@ -163,6 +164,20 @@ class HttpTransport:
         path = f"{WORKERS}/controls?workerId={quote(self.worker_id, safe='')}"
         self._controls = PushedControls(self._connection, path, deliver)
         await self._controls.start()
+
+    async def answer_control(
+        self, job_id: str, token: int, what: Matter, request_id: str, outcome: Outcome, message: str | None
+    ) -> LiveControl | None:
+        call = calls.ControlAnswer(
+            worker_id=self.worker_id,
+            lease_token=str(token),
+            what=what,
+            request_id=request_id,
+            outcome=outcome,
+            message=message,
+        )
+        path = f"{JOBS}/{job_id}/controls/answer"
+        return wire.live_control(await self._post(path, call, Job, retry_seconds=OUTAGE_SECONDS))
 
     async def save_step(self, job_id: str, token: int, checkpoint: StepCheckpoint) -> None:
         step = msgspec.convert(msgspec.to_builtins(checkpoint), kept_work.FinishedStep)

@@ -69,4 +69,5 @@ def _control(data: str) -> Control:
         token=int(pushed.lease_token) if pushed.lease_token else None,
         at_ms=from_rfc3339(pushed.requested_at) if pushed.requested_at else 0,
         system=pushed.system,
+        live_control=pushed.live_control,
     )

@@ -12,10 +12,10 @@ from msgspec import structs
 
 from sluicegate import artifacts
 from sluicegate.errors import RequestError
-from sluicegate.model import Policy
+from sluicegate.model import LiveControl, Policy
 from sluicegate.repositories import canonical
 from sluicegate.settings import WorkerSettings
-from sluicegate.store import claims, endings, events, shelves, workers
+from sluicegate.store import claims, controls, endings, events, shelves, workers
 from sluicegate.store.bells import Bells
 from sluicegate.store.connection import Store
 from sluicegate.store.control_feed import Control, ControlFeed
@@ -99,6 +99,20 @@ class RedisTransport:
     async def watch(self, deliver: Callable[[Control], None]) -> None:
         self._controls = ControlFeed(self._store, deliver)
         await self._controls.start()
+
+    async def answer_control(
+        self,
+        job_id: str,
+        token: int,
+        what: controls.Matter,
+        request_id: str,
+        outcome: controls.Outcome,
+        message: str | None,
+    ) -> LiveControl | None:
+        return await controls.answer(
+            self._store, self.worker_id, job_id, token, what=what, request_id=request_id, outcome=outcome,
+            message=message,
+        )  # fmt: skip
 
     async def save_step(self, job_id: str, token: int, checkpoint: shelves.StepCheckpoint) -> None:
         await shelves.save_step(self._store, self.worker_id, job_id, token, checkpoint)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from sluicegate.errors import OutcomeUnknown, RequestError, StoreError, from_problem
-from sluicegate.model import Job, SystemState
+from sluicegate.log import log
+from sluicegate.model import Job, LiveControl, SystemState
 from sluicegate.operations import calls
 from sluicegate.store.claims import Wishes
 from sluicegate.store.endings import Complete, Ending, Fail, Release
@@ -52,9 +54,8 @@ class RemoteAttempt(NamedTuple):
         return max(0, from_rfc3339(job.started_at) - from_rfc3339(job.created_at))
 
     @property
-    def cancel_requested_ms(self) -> int | None:
-        asked = self.rendered.cancel_requested_at
-        return from_rfc3339(asked) if asked else None
+    def live_control(self) -> LiveControl | None:
+        return live_control(self.rendered)
 
     def job(self) -> Job:
         return self.rendered
@@ -106,8 +107,19 @@ def wishes(item: Item) -> Wishes | RequestError:
         from_rfc3339(job.cancel_requested_at) if job.cancel_requested_at else None,
         job.cancel_requested_by_user_id,
         job.cancel_reason,
-        job.payload.get("liveControl"),
+        live_control(job),
     )
+
+
+def live_control(job: Job) -> LiveControl | None:
+    """What operators want of the run, as the job shows it."""
+    found = job.payload.get("liveControl")
+    try:
+        return None if found is None else msgspec.convert(found, LiveControl)
+    except msgspec.ValidationError as error:
+        # A newer server's words: no reason to lose the lease of what runs.
+        log.warning("worker.control.unreadable", job_id=job.id, error=str(error))
+        return None
 
 
 def reported(append: Append) -> calls.HeldEvent:
