@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from services.sweeper.departed_workers import DepartedWorkers
 from services.sweeper.due_jobs import DueJobs
+from services.sweeper.ended_pauses import EndedPauses
 from services.sweeper.expired_leases import ExpiredLeases
 from services.sweeper.pause_record import PauseRecord
 from services.sweeper.reconciliation import Reconciliation
@@ -33,6 +34,7 @@ def loops(store: Store, settings: SweeperSettings) -> list[Loop]:
         DueJobs(store, interval),
         ExpiredLeases(store, interval),
         PauseRecord(store, interval),
+        EndedPauses(store, interval),
         DepartedWorkers(store, PRESENCE_SECONDS),
         Reconciliation(store, RECONCILIATION_SECONDS),
         Retention(store, settings),

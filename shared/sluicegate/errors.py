@@ -63,7 +63,10 @@ class RequestError(SluicegateError):
 
 
 class BadRequest(RequestError):
-    pass
+    @classmethod
+    def field(cls, path: str, message: str) -> BadRequest:
+        """For the calls whose wrong fields are 400 (70-3); elsewhere they are Invalid."""
+        return cls(f"{path} {message}", errors=[{"path": path, "message": message}])
 
 
 class Unauthenticated(RequestError):

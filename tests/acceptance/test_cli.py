@@ -339,6 +339,14 @@ def test_pause_drain_resume(deployment: Deployment, kind: str) -> None:
         deployment.report(job, "complete")
         assert deployment.job(job_id)["status"] == "succeeded"
         assert "paused (quiesce)" in deployment.out("status")
+        ends = json.loads(deployment.out("pause", "--reason", "disk", "--for", "2h", "--json"))["system"][
+            "until"
+        ]
+        left = datetime.fromisoformat(ends) - datetime.now(UTC)
+        assert timedelta(hours=1, minutes=50) < left <= timedelta(hours=2)
+        assert f"until {ends}" in deployment.out("status")
+        later = "2126-01-31T12:00:00.000Z"
+        assert "365 days" in deployment.run("pause", "--reason", "disk", "--until", later).stderr
     finally:
         deployment.run("resume", "--force", "--reason", "done")
     assert deployment.out("status").startswith("Workers: running\n")

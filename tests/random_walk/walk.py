@@ -281,7 +281,8 @@ class Walk(RuleBasedStateMachine):
             state = await pause.read(self.store)
             reply = await self.store.run(
                 "pause", action="resume" if resume else "pause", mode="" if resume else "drain",
-                reason="" if resume else reason, actor="ann", force=int(force), expected_version=-1,
+                reason="" if resume else reason, actor="ann", force=int(force), until_ms=0,
+                expected_version=-1,
             )  # fmt: skip
             held = any(job.status == "running" for job in self.model.jobs.values())
             if resume and self.model.paused and held and not force:

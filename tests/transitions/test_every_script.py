@@ -90,7 +90,8 @@ def test_memory_never_stops_what_frees_it(name: str) -> None:
     """At maxmemory attempts still end, or every lease would expire just then; enqueue is refused."""
     freeing = {
         "heartbeat", "complete", "fail", "release", "cancel", "cancel_ack", "expire_leases", "condemn",
-        "retention", "pause", "control", "answer_control", "keep_token", "set_limits", "apply_limits",
+        "retention", "pause", "end_pauses", "control", "answer_control", "keep_token", "set_limits",
+        "apply_limits",
     }  # fmt: skip
     flags = scripts.script(name).header.get("Flags", [])
     assert ("allow-oom" in flags) == (name in freeing)

@@ -24,6 +24,7 @@ async def test_a_sound_record(store: Store, builder: JobBuilder) -> None:
         (("HSET", keys.PAUSE, "paused", "yes"), "pause_unreadable"),
         (("HSET", keys.PAUSE, "paused", "1"), "pause_unreadable"),
         (("HDEL", keys.PAUSE, "version"), "pause_unreadable"),
+        (("HSET", keys.PAUSE, "until", "tomorrow"), "pause_unreadable"),
         (("HSET", keys.PAUSE, "version", "3"), "pause_version it has 3, and 0 was given out last"),
     ],
 )

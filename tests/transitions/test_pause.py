@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from sluicegate import keys
-from sluicegate.errors import Conflict
+from sluicegate.errors import BadRequest, Conflict
 from sluicegate.model import SystemState
 from sluicegate.store import audit, endings, jobs, pause
 from sluicegate.store.connection import Store
+from sluicegate.times import to_rfc3339
 from tests.support.contents import changed, contents
-from tests.support.job_builder import JobBuilder
+from tests.support.job_builder import HOUR_MS, JobBuilder, now_ms
 
 
 async def paused(store: Store, **rest: Any) -> SystemState:
@@ -167,3 +168,29 @@ async def test_a_resume_wakes_one_worker_of_each_policy(store: Store, builder: J
     await store.command("DEL", *bells)
     await resumed(store)
     assert [await store.command("LLEN", bell) for bell in bells] == [1, 1]
+
+
+async def test_a_pause_may_say_until_when(store: Store) -> None:
+    """P-13, 70-47: the time is part of the state; another one, or none, is a change."""
+    ends = await now_ms(store) + HOUR_MS
+    first = await paused(store, until_ms=ends)
+    assert first.until == to_rfc3339(ends)
+    assert await pause.read(store) == first
+    assert (await refused(store, lambda: paused(store, until_ms=ends))).code == "pause_unchanged"
+    later = await paused(store, until_ms=ends + 1)
+    assert (later.until, later.version) == (to_rfc3339(ends + 1), first.version + 1)
+    for_good = await paused(store)
+    assert (for_good.until, for_good.version) == (None, first.version + 2)
+    await paused(store, until_ms=ends)
+    assert (await resumed(store)).until is None
+
+
+@pytest.mark.parametrize("ends_in", [-HOUR_MS, 0, None])
+async def test_a_pause_that_is_over_before_it_begins_is_refused(store: Store, ends_in: int | None) -> None:
+    """70-47: by the store's clock. None: the first millisecond of all."""
+    before = await contents(store)
+    ends = 0 if ends_in is None else await now_ms(store) + ends_in
+    with pytest.raises(BadRequest) as wrong:
+        await paused(store, until_ms=ends)
+    assert [each["path"] for each in wrong.value.extra["errors"]] == ["until"]
+    assert await contents(store) == before

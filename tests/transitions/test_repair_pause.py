@@ -10,7 +10,7 @@ from sluicegate.store import cancellation, jobs, pause, repair
 from sluicegate.store.connection import Store
 from sluicegate.times import from_rfc3339
 from tests.support.contents import changed, contents
-from tests.support.job_builder import JobBuilder
+from tests.support.job_builder import HOUR_MS, JobBuilder, now_ms
 
 
 async def lose_the_record(store: Store) -> None:
@@ -44,6 +44,18 @@ async def test_it_was_paused(store: Store, builder: JobBuilder) -> None:
     made = await builder.waiting()
     assert await builder.claim() == []
     assert (await jobs.get(store, made.job_id)).status == "queued"
+
+
+async def test_it_was_paused_until_a_time(store: Store, builder: JobBuilder) -> None:
+    """P-13: it ends by itself all the same."""
+    ends = await now_ms(store) + HOUR_MS
+    was = await pause.change(
+        store, action="pause", mode="drain", reason="disk", actor="someone", until_ms=ends
+    )
+    for _ in range(2):
+        await lose_the_record(store)
+        assert await repair.restore_pause(store)
+        assert (await pause.read(store)).until == was.until
 
 
 async def test_it_was_running(store: Store, builder: JobBuilder) -> None:

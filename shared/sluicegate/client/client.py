@@ -337,9 +337,16 @@ class Client:
             answer.items += more.items
         return answer
 
-    async def pause(self, mode: str, reason: str, *, expected_version: int | None = None) -> PauseStatus:
-        """Stop all workers from starting jobs: `drain` lets running ones end, `quiesce` holds them."""
-        return await self._change_pause("pause", mode=mode, reason=reason, expectedVersion=expected_version)
+    async def pause(
+        self, mode: str, reason: str, *, until: str | None = None, expected_version: int | None = None
+    ) -> PauseStatus:
+        """Stop all workers from starting jobs: `drain` lets running ones end, `quiesce` holds them.
+
+        until: a time (RFC 3339) at which they go on by themselves. Raises BadRequest when it has passed.
+        """
+        return await self._change_pause(
+            "pause", mode=mode, reason=reason, until=until, expectedVersion=expected_version
+        )
 
     async def resume(
         self, force: bool = False, reason: str | None = None, *, expected_version: int | None = None

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -18,22 +18,26 @@ from sluicegate.store import jobs as job_records
 from sluicegate.store import pause as pause_record
 from sluicegate.store.audit import AuditEntry
 from sluicegate.store.connection import Store
+from sluicegate.times import from_rfc3339, now_ms
 
 MAX_REASON: Final = 2000
+MAX_AHEAD_MS: Final = 365 * 86_400_000
 LATEST: Final = 5
 
 
 class PauseCall(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A request to pause or resume. A pause needs a mode and a reason; a resume may give a reason.
 
-    `force_resume` resumes though jobs still run. `expected_version` refuses the change when someone else
-    changed the pause since the caller looked.
+    `force_resume` resumes though jobs still run. `until` is when the pause ends by itself; one that is
+    changed without it has no end any more. `expected_version` refuses the change when someone else changed
+    the pause since the caller looked.
     """
 
     action: Literal["pause", "resume"] | None = None
     mode: PauseMode | None = None
     reason: str | None = None
     force_resume: bool = False
+    until: Annotated[str, Meta(description="when it ends by itself, like 2026-01-31T12:00:00Z")] | None = None
     expected_version: Annotated[int, Meta(ge=0)] | None = None
 
 
@@ -51,8 +55,8 @@ class PauseStatus(Struct, rename="camel", kw_only=True):
 
 
 def malformed(error: Invalid) -> Invalid | BadRequest:
-    """The refusal of an undecodable call: action, mode and reason are 400, all else stays 422 (70-3)."""
-    if {each["path"] for each in error.extra["errors"]} & {"action", "mode", "reason"}:
+    """The refusal of an undecodable call: what says how and why is 400, all else stays 422 (70-3, 70-47)."""
+    if {each["path"] for each in error.extra["errors"]} & {"action", "mode", "reason", "until"}:
         return BadRequest(error.detail, errors=error.extra["errors"])
     return error
 
@@ -84,36 +88,59 @@ async def change(store: Store, call: PauseCall, *, actor: str) -> PauseStatus:
         reason=reason,
         actor=actor,
         force=call.force_resume,
+        until_ms=until_ms(action, call.until),
         expected_version=call.expected_version,
     )
+    _log(action, system, reason=reason, actor=actor, force=call.force_resume)
+    return await status(store)
+
+
+async def end_due(store: Store) -> bool:
+    """Resume if the pause was to last until a time that has come; whether it was. Jobs may still run then."""
+    system = await pause_record.end_due(store)
+    if system is not None:
+        _log("resume", system, reason="its time was over", actor="system", force=True)
+    return system is not None
+
+
+def _log(action: str, system: SystemState, **fields: Any) -> None:
     log.info(
         "workers_paused" if action == "pause" else "workers_resumed",
         control="worker_pause",
         action=action,
         mode=system.mode,
-        reason=reason,
-        actor=actor,
-        force=call.force_resume,
+        until=system.until,
         version=system.version,
+        **fields,
     )
-    return await status(store)
 
 
 def _checked(call: PauseCall) -> tuple[Literal["pause", "resume"], str | None]:
     reason = (call.reason or "").strip() or None
     if call.action is None:
-        raise _missing("action", "is needed: pause or resume")
+        raise BadRequest.field("action", "is needed: pause or resume")
     if reason is not None and len(reason) > MAX_REASON:
-        raise _missing("reason", f"is longer than {MAX_REASON:,} characters")
+        raise BadRequest.field("reason", f"is longer than {MAX_REASON:,} characters")
     if call.action == "pause":
         if call.mode is None:
-            raise _missing("mode", "is needed to pause: drain or quiesce")
+            raise BadRequest.field("mode", "is needed to pause: drain or quiesce")
         if reason is None:
-            raise _missing("reason", "is needed to pause, and may not be blank")
+            raise BadRequest.field("reason", "is needed to pause, and may not be blank")
         if call.force_resume:
             raise Invalid.field("forceResume", "goes with action resume only")
     return call.action, reason
 
 
-def _missing(path: str, message: str) -> BadRequest:
-    return BadRequest(f"{path} {message}", errors=[{"path": path, "message": message}])
+def until_ms(action: str, until: str | None) -> int | None:
+    """When a pause is to end. Whether that lies ahead is the store's to say, by whose clock it ends."""
+    if until is None:
+        return None
+    if action == "resume":
+        raise BadRequest.field("until", "goes with action pause only")
+    try:
+        ends = from_rfc3339(until)
+    except (ValueError, OverflowError):
+        raise BadRequest.field("until", "is not a time like 2026-01-31T12:00:00.000Z") from None
+    if ends > now_ms() + MAX_AHEAD_MS:
+        raise BadRequest.field("until", "is more than 365 days ahead")
+    return ends

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from sluicegate import keys
-from sluicegate.errors import Conflict
+from sluicegate.errors import BadRequest, Conflict
 from sluicegate.model import Counts, PauseMode, SystemState
 from sluicegate.store import figures, rendering
 from sluicegate.store.connection import Store
@@ -24,11 +24,14 @@ async def change(
     reason: str | None = None,
     actor: str,
     force: bool = False,
+    until_ms: int | None = None,
     expected_version: int | None = None,
 ) -> SystemState:
     """Pause or resume; the state as it is then. From the return on, no claim opens an attempt (P-1).
 
-    Raises Conflict: pause_unchanged, not_drained (with metrics), version_conflict (with system).
+    until_ms: when the pause ends by itself, by the store's clock. A pause that is changed is described anew
+    as a whole: without until_ms it has no end any more.
+    Raises BadRequest (until), Conflict: pause_unchanged, not_drained (with metrics), version_conflict.
     """
     reply = await store.run(
         "pause",
@@ -38,9 +41,12 @@ async def change(
         reason=reason or "",
         actor=actor,
         force=int(force),
+        until_ms=0 if until_ms is None else max(until_ms, 1),
         expected_version=-1 if expected_version is None else expected_version,
     )
     match reply[0]:
+        case "UNTIL_PASSED":
+            raise BadRequest.field("until", "must lie in the future, by the store's clock")
         case "UNCHANGED":
             raise Conflict("nothing would change", code="pause_unchanged")
         case "VERSION_CONFLICT":
@@ -55,6 +61,15 @@ async def change(
                 metrics=metrics(counts),
             )
     return rendering.system(reply[0])
+
+
+async def end_due(store: Store) -> SystemState | None:
+    """Resume if the pause was to last until a time that has come; the state then, else None (P-13).
+
+    Jobs may still run. A change that came before is obeyed: the time counts that stands in the record now.
+    """
+    (resumed,) = await store.run("end_pauses")
+    return rendering.system(resumed) if resumed else None
 
 
 def metrics(counts: Counts) -> dict[str, int | bool]:

@@ -11,7 +11,9 @@ from sluicegate.errors import BadRequest, Conflict, Invalid, SluicegateError
 from sluicegate.store import workers
 from sluicegate.store.connection import Store
 from sluicegate.store.workers import Presence
+from sluicegate.times import to_rfc3339
 from tests.support import given
+from tests.support.job_builder import HOUR_MS
 
 
 async def test_a_fresh_deployment_runs(client: Client) -> None:
@@ -39,6 +41,18 @@ async def test_pause_and_resume(client: Client) -> None:
     assert [(entry.action, entry.reason) for entry in resumed.audit.latest] == [
         ("resume", "done"), ("pause", "quick fix"), ("pause", "upgrade"),
     ]  # fmt: skip
+
+
+async def test_a_pause_until_a_time(client: Client, store: Store) -> None:
+    """P-13."""
+    ends = to_rfc3339(await store.now_ms() + HOUR_MS)
+    paused = await client.pause("drain", "upgrade", until=ends)
+    assert paused.system.until == ends
+    assert (await client.pause("drain", "upgrade")).system.until is None
+    error = await refused(
+        client.pause("drain", "late", until="2026-01-31T12:00:00Z"), BadRequest, "bad_request"
+    )
+    assert [each["path"] for each in error.extra["errors"]] == ["until"]
 
 
 async def test_an_unchanged_pause_is_refused(client: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -14,10 +15,10 @@ from sluicegate import keys
 from sluicegate.store import audit, cancellation, claims, jobs, sweeping
 from sluicegate.store import pause as pause_record
 from sluicegate.store.connection import Store
-from sluicegate.times import from_rfc3339
+from sluicegate.times import from_rfc3339, to_rfc3339
 from tests.support import given
 from tests.support.dump import dump
-from tests.support.job_builder import now_ms, past
+from tests.support.job_builder import HOUR_MS, now_ms, past
 
 URL = "/api/system/worker-pause"
 PAUSE = {"action": "pause", "mode": "drain", "reason": "Upgrade to 2.0"}
@@ -154,6 +155,25 @@ async def test_resume_waits_for_the_drain_unless_forced(
     assert shown["system"]["workersPaused"] is False
     latest = shown["audit"]["latest"][0]
     assert (latest["action"], latest["forced"], latest["reason"]) == ("resume", True, "It can wait")
+
+
+async def test_a_pause_until_a_time(control: ClientSession, store: Store) -> None:
+    """P-13, 70-47: shown with the state; moving only the time is a change; it ends with the pause."""
+    ends = to_rfc3339(await now_ms(store) + HOUR_MS)
+    _, paused = await post(control, PAUSE | {"until": ends})
+    assert paused["system"]["until"] == ends
+    code, problem = await post(control, PAUSE | {"until": ends})
+    assert (code, problem["code"]) == (409, "pause_unchanged")
+    moved = to_rfc3339(from_rfc3339(ends) + 1)
+    # The same moment written in another zone is the same.
+    elsewhere = datetime.fromisoformat(moved).astimezone(timezone(timedelta(hours=2))).isoformat()
+    _, shown = await post(control, PAUSE | {"until": elsewhere})
+    assert shown["system"]["until"] == moved
+    assert shown["system"]["version"] == paused["system"]["version"] + 1
+    _, shown = await post(control, PAUSE)
+    assert shown["system"]["until"] is None
+    _, resumed = await post(control, RESUME)
+    assert resumed["system"]["until"] is None
 
 
 async def test_a_version_that_is_not_the_current_one_is_refused(
@@ -328,6 +348,13 @@ MALFORMED: dict[str, tuple[Any, int]] = {
     "blank reason": ({"action": "pause", "mode": "drain", "reason": " \t\n"}, 400),
     "reason of another type": ({"action": "pause", "mode": "drain", "reason": ["x"]}, 400),
     "endless reason": ({"action": "pause", "mode": "drain", "reason": "x" * 2001}, 400),
+    "until no time": (PAUSE | {"until": "soon"}, 400),
+    "until a time without zone": (PAUSE | {"until": "2126-01-31T12:00:00"}, 400),
+    "until of another type": (PAUSE | {"until": 5}, 400),
+    "until the past": (PAUSE | {"until": "2026-01-31T12:00:00Z"}, 400),
+    "until the beginning of time": (PAUSE | {"until": "1970-01-01T00:00:00Z"}, 400),
+    "until the end of time": (PAUSE | {"until": "9999-12-31T23:59:59.999-12:00"}, 400),
+    "until with a resume": (RESUME | {"until": "2126-01-31T12:00:00Z"}, 400),
     "unknown field": (PAUSE | {"force": True}, 422),
     "forceResume of another type": (PAUSE | {"forceResume": "yes"}, 422),
     "forceResume with a pause": (PAUSE | {"forceResume": True}, 422),
@@ -341,7 +368,7 @@ MALFORMED: dict[str, tuple[Any, int]] = {
 async def test_a_malformed_call_changes_nothing(
     control: ClientSession, store_url: str, body: Any, expected: int
 ) -> None:
-    """P-6, 70-3: 400 for action, mode and reason; 422 for all else; a problem document either way."""
+    """P-6, 70-3, 70-47: 400 for action, mode, reason, until; 422 for all else; always a problem document."""
     before = dump(store_url)
     code, problem = await post(control, body)
     assert code == expected

@@ -10,6 +10,7 @@ import pytest
 from services.sweeper.__main__ import loops
 from services.sweeper.departed_workers import DepartedWorkers
 from services.sweeper.due_jobs import DueJobs
+from services.sweeper.ended_pauses import EndedPauses
 from services.sweeper.expired_leases import ExpiredLeases
 from services.sweeper.pause_record import PauseRecord
 from services.sweeper.reconciliation import Reconciliation
@@ -19,7 +20,7 @@ from sluicegate.settings import Settings, SweeperSettings
 from sluicegate.store import Store, jobs, limits, pause, workers
 from sluicegate.store.workers import LIVE_SECONDS, Presence
 from tests.support.contents import contents, kinds
-from tests.support.job_builder import JobBuilder, now_ms
+from tests.support.job_builder import JobBuilder, now_ms, past
 from tests.support.wait import until
 
 HOUR = 3600.0
@@ -168,6 +169,26 @@ async def test_a_lost_pause_record_comes_back(
     assert "sweeper.pause_record.restored" in caplog.text
     assert await loop.run_once() == {"restored": 0}
     assert (await pause.read(store)).reason == "upgrade"
+
+
+async def test_a_pause_ends_at_its_time(
+    store: Store, builder: JobBuilder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P-13, P-3: with a line in the log, though a job still runs; see test_end_pauses.py."""
+    await builder.running(type="running")
+    made = await builder.waiting()
+    ends = await now_ms(store) + 300
+    await pause.change(store, action="pause", mode="drain", reason="disk", actor="ann", until_ms=ends)
+    assert await builder.claim() == []
+    loop = EndedPauses(store, HOUR)
+    assert await loop.run_once() == {"ended": 0}
+    await past(store, ends)
+    with caplog.at_level("INFO", "sluicegate"):
+        assert await loop.run_once() == {"ended": 1}
+        assert await loop.run_once() == {"ended": 0}
+    (line,) = [record for record in caplog.records if record.getMessage() == "workers_resumed"]
+    assert line.__dict__["fields"]["actor"] == "system"
+    assert [job.id for job in await builder.claim()] == [made.job_id]
 
 
 async def test_all_loops_together_do_the_work(

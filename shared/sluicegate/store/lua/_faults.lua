@@ -371,13 +371,13 @@ end
 
 -- What is wrong with the pause record; nil when nothing is.
 local function pause_fault()
-  local found = redis.call('HMGET', Q .. 'pause', 'paused', 'version', 'mode')
-  local paused, version, mode = found[1], found[2], found[3]
+  local found = redis.call('HMGET', Q .. 'pause', 'paused', 'version', 'mode', 'until')
+  local paused, version, mode, ends = found[1], found[2], found[3], found[4]
   if redis.call('EXISTS', Q .. 'pause') == 0 then
     return 'no_pause'
   end
   if (paused ~= '0' and paused ~= '1') or not tonumber(version or nil)
-    or (paused == '1' and mode ~= 'drain' and mode ~= 'quiesce') then
+    or (paused == '1' and mode ~= 'drain' and mode ~= 'quiesce') or (ends and not tonumber(ends)) then
     return 'pause_unreadable'
   end
   local given_out = redis.call('HGET', KEYS[1], 'pause_version')

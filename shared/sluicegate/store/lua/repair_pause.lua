@@ -22,12 +22,13 @@ for _, entry in ipairs(entries) do
   for at = 1, #entry[2], 2 do
     fields[entry[2][at]] = entry[2][at + 1]
   end
-  if fields.control == 'worker_pause' then
+  if fields.control == 'worker_pause' and not fields.target then
     fields.at = string.match(entry[1], '^%d+')
     last = fields
     break
   end
 end
+local ends = last and last['until'] or ''
 local paused = (last and last.action == 'pause') or (not last and version > 0)
 version = version + 1
 redis.call('HSET', KEYS[1], 'pause_version', int(version))
@@ -39,10 +40,13 @@ if paused then
     'reason', last and last.reason or 'the pause record was lost: check the store, then resume',
     'by', last and last.actor or 'system',
     'requested_at', last and last.at or int(now))
+  if tonumber(ends) then
+    redis.call('HSET', Q .. 'pause', 'until', ends)
+  end
 end
 redis.call('XADD', Q .. 'audit', '*', 'control', 'worker_pause', 'action', paused and 'pause' or 'resume',
   'mode', paused and (last and last.mode or 'drain') or '', 'reason', 'the pause record was lost and has been restored',
-  'actor', 'system', 'forced', '0')
+  'actor', 'system', 'forced', '0', 'until', ends)
 redis.call('XADD', Q .. 'control', 'MAXLEN', '~', '1000', '*', 'kind', 'pause',
   unpack(redis.call('HGETALL', Q .. 'pause')))
 notify('pause', { 'system' })
