@@ -103,6 +103,41 @@ def test_the_runtime_comes_from_one_place() -> None:
     assert wrong(payload(targetRuntime="perl")).keys() == {"payload.targetRuntime"}
 
 
+@pytest.mark.parametrize(
+    ("mode", "choice", "problems"),
+    [
+        ("claude", {"model": "opus[1m]", "effort": "max"}, {}),
+        ("codex", {"model": "arn:aws:bedrock:us-east-1:1:model/x@2", "effort": "minimal"}, {}),
+        ("gemini", {"model": "gemini-3-pro-preview"}, {}),
+        ("gemini", {"effort": "high"}, {"effort": "gemini takes no effort"}),
+        ("codex", {"effort": "max"}, {"effort": "codex takes one of minimal, low, medium, high, xhigh"}),
+        ("claude", {"effort": "High"}, {"effort": "claude takes one of low, medium, high, xhigh, max"}),
+        ("shell", {"model": "m", "effort": "low"},
+         {"model": "shell takes no model", "effort": "shell takes no effort"}),
+    ],
+)  # fmt: skip
+def test_model_and_effort_are_what_the_runtime_takes(
+    mode: str, choice: dict[str, str], problems: dict[str, str]
+) -> None:
+    """A wish that cannot be fulfilled is 422; which models there are, nobody knows here."""
+    document = {"repository": "acme/a", "task": {"instructions": "x", "runtime": {"mode": mode} | choice}}
+    expected = {f"payload.task.runtime.{name}": message for name, message in problems.items()}
+    if not problems:
+        assert check(document, SETTINGS).task.runtime.model == choice["model"]
+        return
+    assert wrong(document) == expected
+    with pytest.raises(Invalid) as caught:
+        read(document)
+    assert {each["path"]: each["message"] for each in caught.value.extra["errors"]} == expected
+
+
+@pytest.mark.parametrize("model", ["", "-m", "--yolo", "a b", "a\n", "x" * 257, "é", 7])
+def test_a_model_is_a_name_and_never_an_option(model: object) -> None:
+    assert wrong(
+        payload(targetRuntime="codex", task={"instructions": "x", "runtime": {"model": model}})
+    ).keys() == {"payload.task.runtime.model"}
+
+
 def test_step_ids_are_unique_and_also_numbers() -> None:
     """70-28: duplicates are 422, also with a default id; step-<n> is the n-th unless one has that id."""
     assert wrong(task(steps=[{"id": "a"}, {"id": "a"}])).keys() == {"payload.task.steps[1].id"}

@@ -7,7 +7,7 @@ has the operator's controls merged in. Both give the same `TaskPayload`, with ev
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -16,11 +16,8 @@ from sluicegate.errors import Invalid
 from sluicegate.model import Capability, Name
 from sluicegate.operations.wrong_fields import Problem, convert, find, invalid
 from sluicegate.repositories import Repository, parse
+from sluicegate.runtimes import RUNTIMES, RuntimeName, refused
 from sluicegate.settings import Settings
-
-RuntimeName = Literal["shell", "codex", "gemini", "claude"]
-RUNTIMES: Final[tuple[str, ...]] = get_args(RuntimeName)
-"""What a task can name. A worker that does not offer one never gets the job: each is a capability too."""
 
 MAX_STEPS: Final = 100
 NOT_A_STEPS_OWN: Final = frozenset({"runtime", "targetRuntime", "repository", "git", "publish"})
@@ -31,6 +28,13 @@ _BAD_IN_BRANCH: Final = re.compile(
 Text = Annotated[str, Meta(pattern=r"^[^\x00]*[^\x00\s][^\x00]*$", description="not blank, no NUL")]
 Line = Annotated[
     str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,256}$(?!\n)", description="one line, 1 to 256 characters")
+]
+Model = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+\[\]-]{0,255}$(?!\n)",
+        description="a model's name: letters, digits and ._:/@+[]-, not an option",
+    ),
 ]
 Branch = Annotated[str, Meta(min_length=1, max_length=200)]
 StepId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}$(?!\n)")]
@@ -54,7 +58,7 @@ class Skill(_Part):
 
 class RuntimeChoice(_Part):
     mode: RuntimeName | None = None
-    model: Line | None = None
+    model: Model | None = None
     effort: Line | None = None
 
 
@@ -152,7 +156,10 @@ def check(payload: dict[str, Any], settings: Settings) -> TaskPayload:
 def read(payload: dict[str, Any]) -> TaskPayload:
     """The task of a claimed job, which was checked when it was queued. Raises Invalid all the same."""
     own = {name: value for name, value in payload.items() if name != "liveControl"}
-    return _numbered(convert(own, TaskPayload, "payload"))
+    task = _numbered(convert(own, TaskPayload, "payload"))
+    if problems := _runtime(task):
+        raise invalid(problems)
+    return task
 
 
 def derived_capabilities(payload: TaskPayload) -> tuple[str, ...]:
@@ -199,7 +206,9 @@ def _runtime(payload: TaskPayload) -> list[Problem]:
         return [
             _problem("targetRuntime", f"is required (or task.runtime.mode): one of {', '.join(RUNTIMES)}")
         ]
-    return []
+    choice = payload.task.runtime
+    wrong = refused(payload.runtime, choice.model, choice.effort)
+    return [_problem(f"task.runtime.{name}", why) for name, why in wrong.items()]
 
 
 def _branches(payload: TaskPayload) -> list[Problem]:
