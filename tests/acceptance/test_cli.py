@@ -103,6 +103,27 @@ def kind(request: pytest.FixtureRequest) -> str:
     return "t." + str(request.node.name).lower().replace("[", ".").replace("]", "")[:50]
 
 
+def test_a_task_comes_from_flags(deployment: Deployment) -> None:
+    """70-27: enough for a task of one step; a wish that its runtime cannot fulfil is refused by its field."""
+    words = (
+        "enqueue",
+        "--repo",
+        "acme/web",
+        "--runtime",
+        "claude",
+        "--instructions",
+        "Fix it",
+        "--delay",
+        "1h",
+    )
+    job = deployment.job(deployment.out(*words, "--model", "opus", "--effort", "high").strip())
+    assert (job["type"], job["requiredCapabilities"]) == ("task", ["claude", "git"])
+    assert job["payload"]["task"]["runtime"] == {"mode": "claude", "model": "opus", "effort": "high"}
+    done = deployment.run(*words, "--effort", "enormous")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: payload.task.runtime.effort: claude takes one of low, medium, ")
+
+
 def test_a_job_comes_from_flags_files_or_stdin_alike(
     deployment: Deployment, kind: str, tmp_path: Path
 ) -> None:

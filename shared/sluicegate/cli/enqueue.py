@@ -15,6 +15,7 @@ from sluicegate.cli import output
 from sluicegate.cli.connection import json_option, run, url_option
 from sluicegate.cli.durations import SECONDS
 from sluicegate.cli.following import finish, follow_job
+from sluicegate.cli.task_flags import put_into, taken_from, task_flags
 
 if TYPE_CHECKING:
     from sluicegate.client import Client
@@ -27,6 +28,7 @@ Document = dict[str, Any]
 @click.argument("file", required=False, metavar="[FILE|-]")
 @click.option("--type", "type_", metavar="TYPE", help="What runs the job, like `task` or `noop`.")
 @click.option("--payload", metavar="JSON|@FILE", help="The job's payload, an object.")
+@task_flags
 @click.option("--priority", type=int, metavar="N", help="-1000 to 1000, higher first [0].")
 @click.option("--delay", type=SECONDS, metavar="TIME", help="Not before this long from now: 90, 30s, 5m, 2h.")
 @click.option("--not-before", metavar="TIME", help="Not before this time, like 2026-01-31T12:00:00Z.")
@@ -58,22 +60,27 @@ def enqueue(
     """Put a job into the queue, or several, and print their ids.
 
     FILE (or - for stdin) holds a job as JSON or TOML, with the fields of the REST API; or a JSON list of
-    jobs, each accepted or refused for itself. Flags win over the fields of a single job.
+    jobs, each accepted or refused for itself. Flags win over the fields of a single job. Those that describe
+    a task (--repo to --branch) make the job one.
 
     \b
     Examples:
+      sluicegate enqueue --repo acme/web --runtime claude --instructions "Fix the login test" --follow
+      sluicegate enqueue task.toml --model large --priority 10 --follow
       sluicegate enqueue --type noop --payload '{}' --wait
-      sluicegate enqueue task.toml --priority 10 --follow
       jq -c '[.jobs[]]' plan.json | sluicegate enqueue -
     """
+    task = taken_from(flags, _text)
     given = _fields(flags)
+    if task:
+        given.setdefault("type", "task")
     if timeout is not None and not (wait or follow):
         raise click.UsageError("--timeout goes with --wait or --follow")
     if file is None and "type" not in given:
-        raise click.UsageError("give a FILE, - for stdin, or --type and --payload")
+        raise click.UsageError("give a FILE, - for stdin, --type and --payload, or --repo and --instructions")
     content = _read(file) if file is not None else {}
     if isinstance(content, dict):
-        job = content | given
+        job = put_into(content | given, task)
         run(url, lambda client: _one(client, job, wait=wait, follow=follow, timeout=timeout, as_json=as_json))
         return
     if given or wait or follow:
