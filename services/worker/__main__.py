@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from services.worker.noop import run_noop
+from services.worker.runtimes import RUNTIMES, readiness
+from services.worker.task.environment import inherited
 from services.worker.task.handler import run_task
 from sluicegate import service
+from sluicegate.log import log
 from sluicegate.settings import WorkerSettings
 from sluicegate.worker import Worker
 
 
 async def serve(settings: WorkerSettings) -> None:
+    look_at_runtimes(settings)
     worker = Worker.from_settings(settings)
     worker.handler("task")(run_task)
     worker.handler("noop")(run_noop)
     with service.metrics_page(settings.metrics_port, worker.metrics_registry):
         await worker.run()
+
+
+def look_at_runtimes(settings: WorkerSettings) -> None:
+    """Tell, before the first task fails by it, what an offered runtime lacks: a task may still bring its key.
+
+    Raises ConfigurationError for arguments that are none, offered or not.
+    """
+    for runtime in RUNTIMES.values():
+        settings.runtime_arguments(runtime.name)
+        if runtime.name in settings.worker_capabilities and (
+            missing := readiness.lacking(runtime, inherited(os.environ), settings.runtimes_signed_in)
+        ):
+            log.warning("worker.runtime_not_ready", runtime=runtime.name, lacking=missing)
 
 
 def main() -> int:

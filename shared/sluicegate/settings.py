@@ -7,6 +7,7 @@ exists once, here; `.env.example` is generated from these structs. Seconds accep
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from msgspec import Meta, Struct
 from sluicegate.errors import ConfigurationError
 from sluicegate.failure_rules import FailureRules
 from sluicegate.model import PRINTABLE_PATTERN
+from sluicegate.runtimes import RuntimeName
 
 PREFIX: Final = "SLUICEGATE_"
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
@@ -214,6 +216,16 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     stop_sigterm_grace_seconds: Annotated[Annotated[float, Meta(ge=0)], says("from SIGTERM to SIGKILL")] = 5.0
     step_timeout_seconds: Annotated[Seconds, says("wall clock of one step")] = 900.0
     skills_dir: Annotated[Path | None, says("skills, each `<id>/SKILL.md`; none by default")] = None
+    runtime_args_codex: Annotated[
+        str,
+        says("options of `codex exec` in every step: what it may do without asking; quoted as in a shell"),
+    ] = "--sandbox workspace-write"
+    runtime_args_gemini: Annotated[str, says("the same for `gemini`")] = "--approval-mode yolo"
+    runtime_args_claude: Annotated[str, says("the same for `claude`")] = "--permission-mode bypassPermissions"
+    runtimes_signed_in: Annotated[
+        tuple[RuntimeName, ...],
+        says("runtimes whose credentials are where this worker cannot look, like a keychain: not looked for"),
+    ] = ()
     pause_poll_interval_ms: Annotated[Count, says("how often a paused worker looks, beside the push")] = 5000
     git_author_name: Annotated[str, says("identity of published commits")] = "Sluicegate"
     git_author_email: Annotated[str, says("identity of published commits")] = "sluicegate@localhost"
@@ -249,6 +261,17 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
         if not text:
             raise ConfigurationError(f"SLUICEGATE_TOKEN_FILE={str(self.token_file)!r} is empty")
         return text
+
+    def runtime_arguments(self, runtime: str) -> list[str]:
+        """The words of `runtime_args_<runtime>`. Raises ConfigurationError when its quotes do not close."""
+        text: str = getattr(self, f"runtime_args_{runtime}", "")
+        try:
+            return shlex.split(text)
+        except ValueError as error:
+            name = f"{PREFIX}RUNTIME_ARGS_{runtime.upper()}"
+            raise ConfigurationError(
+                f"{name}={text!r} is not allowed: words as in a shell, {error}"
+            ) from error
 
     @property
     def identity(self) -> str:

@@ -1,5 +1,6 @@
-"""The command-line agents that a step can be a run of, as data."""
+"""The programs that a step can be a run of, as data."""
 
-from services.worker.runtimes.catalogue import RUNTIMES, Runtime
+from services.worker.runtimes.catalogue import RUNTIMES
+from services.worker.runtimes.runtime import Runtime
 
 __all__ = ["RUNTIMES", "Runtime"]

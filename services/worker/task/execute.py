@@ -9,9 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from services.worker.heal.classify import classify
+from services.worker.runtimes.output import Reading
 from services.worker.task import checkpoints, environment, skills
 from services.worker.task.checkpoints import Diff
-from services.worker.task.failures import failed, last_words
+from services.worker.task.failures import failed
 from services.worker.task.run import TaskRun, step_name
 from sluicegate.worker.outcome import JobFailed
 from sluicegate.worker.process import CommandNotStarted, CommandResult
@@ -19,6 +20,8 @@ from sluicegate.worker.process import CommandNotStarted, CommandResult
 PLAN_BYTES: Final = 16 * 1024
 """A plan whose titles take more is told without them: an event has its limit."""
 NAMED_FILES: Final = 20
+SHOWN_MESSAGE: Final = 300
+"""Characters of an agent's last message that stand in its step's summary."""
 
 
 async def execute(run: TaskRun) -> None:
@@ -86,7 +89,7 @@ async def _attempt(run: TaskRun, index: int, attempt: int) -> tuple[Diff, str]:
     await run.step_event("task.step.attempt.started", f"{name}, attempt {attempt}", index, attempt=attempt)
     try:
         result = await _run_command(run, index, attempt)
-        _require_success(run, index, result)
+        reading = _require_success(run, result)
         diff = await checkpoints.take(run, index)
     except JobFailed as error:
         run.note("execute", f"{name} failed: {error.message}")
@@ -99,7 +102,7 @@ async def _attempt(run: TaskRun, index: int, attempt: int) -> tuple[Diff, str]:
             failureClass=error.failure_class,
         )
         raise
-    summary = f"{_files(len(diff.changes))} changed in {result.duration_seconds:.1f} s"
+    summary = _summary(diff, result, reading)
     run.note("execute", f"{name} finished: {summary}")
     await run.step_event(
         "task.step.attempt.finished",
@@ -115,7 +118,14 @@ async def _run_command(run: TaskRun, index: int, attempt: int) -> CommandResult:
     step, place, ctx = run.task.task.steps[index], run.place, run.ctx
     script, prompt = place.script(index), place.prompt(index)
     _write_told(run, index)
-    argv = run.runtime.command(script=script, prompt=prompt)
+    choice = run.task.task.runtime
+    argv = run.runtime.command(
+        script=script,
+        prompt=prompt,
+        model=choice.model,
+        effort=choice.effort,
+        arguments=ctx.settings.runtime_arguments(run.runtime.name),
+    )
     run.note("execute", f"{step_name(step, index)}: $ {shlex.join(argv)}")
     try:
         return await ctx.run(
@@ -180,17 +190,26 @@ def _wall_seconds(run: TaskRun) -> float:
     return run.task.task.limits.step_wall_seconds or run.ctx.settings.step_timeout_seconds
 
 
-def _require_success(run: TaskRun, index: int, result: CommandResult) -> None:
+def _require_success(run: TaskRun, result: CommandResult) -> Reading:
+    """What the runtime reported. It failed when it says so, whatever its exit code. Raises JobFailed."""
     if result.timed_out:
         raise failed(f"ran longer than {_wall_seconds(run):g} s", "transient_runtime")
-    if result.exit_code == 0:
-        return
+    reading = run.runtime.read(result.output)
+    if result.exit_code == 0 and reading.failure is None:
+        return reading
     how = f"exit code {result.exit_code}" if result.signal is None else f"ended by signal {result.signal}"
-    said = last_words(result.output)
-    meant = classify(
-        result.output, run.ctx.settings.failure_rules, exit_code=result.exit_code, signal=result.signal
-    )
+    said = reading.failure or reading.words
+    rules = (*run.ctx.settings.failure_rules, *run.runtime.rules)
+    meant = classify(reading.report, rules, exit_code=result.exit_code, signal=result.signal)
     raise failed(f"{how}: {said}" if said else how, meant.failure_class)
+
+
+def _summary(diff: Diff, result: CommandResult, reading: Reading) -> str:
+    summary = f"{_files(len(diff.changes))} changed in {result.duration_seconds:.1f} s"
+    said = " ".join((reading.message or "").split())
+    if len(said) > SHOWN_MESSAGE:
+        said = said[: SHOWN_MESSAGE - 3] + "..."
+    return f"{summary}: {said}" if said else summary
 
 
 def _files(number: int) -> str:

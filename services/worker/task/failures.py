@@ -27,7 +27,7 @@ def git_says(output: bytes) -> str:
     return "; ".join(dict.fromkeys(said)) or last_words(output)
 
 
-def last_words(output: bytes) -> str:
+def last_words(output: bytes | str) -> str:
     """The last line that says something; empty when none does."""
     for line in reversed(screen.lines(output)):
         if not _NO_MEANING.fullmatch(line):

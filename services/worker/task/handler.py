@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from services.worker.runtimes import RUNTIMES
+from services.worker.runtimes import RUNTIMES, readiness
 from services.worker.task.execute import execute
 from services.worker.task.failures import failed
 from services.worker.task.git import Git
@@ -44,10 +44,7 @@ def _begin(ctx: JobContext) -> TaskRun:
         repository = parse(task.repository, ctx.settings)
     except Invalid as error:
         raise failed(f"the payload is not a task: {error.detail}", "deterministic_contract") from error
-    runtime = RUNTIMES.get(task.runtime)
-    if runtime is None:
-        raise failed(f"this worker has no runtime {task.runtime!r}", "deterministic_policy")
     secrets = resolve(task.auth, os.environ)
-    ctx.redactor.add(*secrets.values)
+    ctx.redactor.add(*secrets.values, *readiness.secrets(os.environ))
     git = Git(ctx, Place(ctx.workspace), repository)
-    return TaskRun(ctx, task, git, runtime=runtime, secrets=secrets)
+    return TaskRun(ctx, task, git, runtime=RUNTIMES[task.runtime], secrets=secrets)

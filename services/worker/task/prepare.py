@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 
-from services.worker.task import checkpoints, skills
+from services.worker.runtimes import readiness
+from services.worker.task import checkpoints, environment, skills
 from services.worker.task.failures import failed
 from services.worker.task.publish import gh_environment, standing
 from services.worker.task.run import TaskRun
@@ -14,6 +15,7 @@ from services.worker.task.run import TaskRun
 async def prepare(run: TaskRun) -> None:
     """A workspace with the start commit and the finished steps of earlier attempts, verified (H-8)."""
     run.skills = skills.load(run.task, run.ctx.settings.skills_dir)
+    _require_runtime(run)
     if run.task.task.publish.mode == "pr":
         _require_gh(run)
     if run.secrets.git:
@@ -40,6 +42,14 @@ async def _find_start(run: TaskRun) -> None:
     if not await run.git.has(f"{run.start_commit}^{{commit}}"):
         await run.git.over_the_network("fetch", "origin", run.start_commit, stage="prepare")
     run.base_branch = named or await run.git.default_branch()
+
+
+def _require_runtime(run: TaskRun) -> None:
+    """Its program and what lets it in, as the steps will find them."""
+    settings = run.ctx.settings
+    seen = environment.for_step(os.environ, settings, run.secrets.env, {})
+    if missing := readiness.lacking(run.runtime, seen, settings.runtimes_signed_in):
+        raise failed(missing, "deterministic_policy")
 
 
 def _require_gh(run: TaskRun) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, Literal
 
 import msgspec
@@ -12,17 +12,19 @@ import pytest
 import uuid_utils
 
 from services.queue_api.app import build
+from services.worker.task.handler import run_task
 from sluicegate.errors import StoreUnavailable
 from sluicegate.http import serving
-from sluicegate.model import Policy
+from sluicegate.model import Job, Policy
 from sluicegate.settings import QueueApiSettings, Settings, WorkerSettings
-from sluicegate.store import Store
+from sluicegate.store import Store, jobs
 from sluicegate.store.control_feed import Control
 from sluicegate.worker import Worker
 from sluicegate.worker.transports import Claimed, Found, Transport
 from sluicegate.worker.transports.http import HttpTransport
 from sluicegate.worker.transports.redis import RedisTransport
 from tests.support.job_builder import JobBuilder
+from tests.support.wait import until
 
 Hearing = Literal["hearing", "deaf", "unwatchable"]
 ME: Final = "worker-1"
@@ -106,3 +108,33 @@ async def held(transport: Transport, make: JobBuilder, **described: Any) -> Clai
     await make.waiting(**described)
     (attempt,) = (await claimed(transport, request=str(uuid_utils.uuid7()))).attempts
     return attempt
+
+
+@asynccontextmanager
+async def working(
+    way: Way, name: str, capabilities: tuple[str, ...] = ("git", "shell"), **changes: Any
+) -> AsyncIterator[Worker]:
+    """A worker that runs tasks, stopped in order when left."""
+    worker = way.worker(
+        worker_id=name,
+        worker_capabilities=capabilities,
+        worker_shutdown_seconds=0.1,
+        stop_sigint_grace_seconds=0.2,
+        stop_sigterm_grace_seconds=0.2,
+        **changes,
+    )
+    worker.handler("task")(run_task)
+    running = asyncio.create_task(worker.run(handle_signals=False))
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        await running
+
+
+async def ended(store: Store, job: Job) -> Job:
+    async def look() -> Job | None:
+        found = await jobs.get(store, job.id)
+        return found if found.terminal else None
+
+    return await until(look, f"the end of {job.id}", timeout=60)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,15 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.worker.task.handler import run_task
 from sluicegate.artifacts import ArtifactFolder, keep
 from sluicegate.errors import Invalid, LeaseLost
 from sluicegate.model import Job, NewJob
 from sluicegate.operations import jobs as job_operations
 from sluicegate.settings import Settings
 from sluicegate.store import Store, cancellation, events, jobs, shelves
-from sluicegate.worker import Worker
-from tests.services.worker.conftest import Way
+from tests.services.worker.conftest import Way, ended, working
 from tests.support.job_builder import WORKER, JobBuilder
 from tests.support.origin import Origin
 from tests.support.wait import until
@@ -35,25 +31,6 @@ def settings(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, allow_local_repositories=True)
 
 
-@contextlib.asynccontextmanager
-async def working(way: Way, name: str) -> AsyncIterator[Worker]:
-    """A worker with `git` and `shell`, stopped in order when left."""
-    worker = way.worker(
-        worker_id=name,
-        worker_capabilities=("git", "shell"),
-        worker_shutdown_seconds=0.1,
-        stop_sigint_grace_seconds=0.2,
-        stop_sigterm_grace_seconds=0.2,
-    )
-    worker.handler("task")(run_task)
-    running = asyncio.create_task(worker.run(handle_signals=False))
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        await running
-
-
 async def enqueued(store: Store, origin: Origin, *scripts: str) -> Job:
     payload: dict[str, Any] = {
         "repository": str(origin.path),
@@ -65,14 +42,6 @@ async def enqueued(store: Store, origin: Origin, *scripts: str) -> Job:
         },
     }
     return (await job_operations.enqueue(store, NewJob(type="task", payload=payload), actor="someone")).job
-
-
-async def ended(store: Store, job: Job) -> Job:
-    async def look() -> Job | None:
-        found = await jobs.get(store, job.id)
-        return found if found.terminal else None
-
-    return await until(look, f"the end of {job.id}", timeout=30)
 
 
 async def test_a_task_from_enqueue_to_branch(store: Store, way: Way, origin: Origin) -> None:

@@ -42,15 +42,6 @@ async def test_a_payload_that_is_no_task(worker_settings: WorkerSettings, new_ta
     assert "payload.task.instructions" in error.message
 
 
-async def test_a_runtime_that_is_not_here(worker_settings: WorkerSettings, new_task: NewTask) -> None:
-    """H-3: a missing capability is deterministic_policy."""
-    error = await failure(new_task("Do it", targetRuntime="codex"), worker_settings)
-    assert (error.message, error.failure_class) == (
-        "this worker has no runtime 'codex'",
-        "deterministic_policy",
-    )
-
-
 async def test_skills_stand_before_the_prompt(
     tmp_path: Path, worker_settings: WorkerSettings, new_task: NewTask
 ) -> None:
