@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from services.worker.runtimes.catalogue import RUNTIMES
 from services.worker.runtimes.runtime import Runtime
+
+VERSION_SECONDS: Final = 20.0
+"""Some of them start an interpreter first, on a cold disk."""
 
 
 def lacking(runtime: Runtime, environ: Mapping[str, str], signed_in: Collection[str]) -> str | None:
@@ -44,6 +49,22 @@ def credentials(runtime: Runtime, environ: Mapping[str, str], signed_in: Collect
     if runtime.name in signed_in:
         return "SLUICEGATE_RUNTIMES_SIGNED_IN"
     return "keychain" if runtime.keychain and sys.platform == "darwin" else None
+
+
+def version(runtime: Runtime, environ: Mapping[str, str]) -> str | None:
+    """What the program says of itself, one line; None when it says nothing in time."""
+    found = program(runtime, environ)
+    if found is None:
+        return None
+    try:
+        done = subprocess.run(
+            [found, *runtime.version], env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=VERSION_SECONDS, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    return lines[0].strip()[:100] if lines else None
 
 
 def secrets(environ: Mapping[str, str]) -> list[str]:

@@ -53,6 +53,7 @@ class Runtime(Struct, frozen=True, kw_only=True):
     elsewhere: tuple[str, ...] = ()
     logins: tuple[LoginFile, ...] = ()
     keychain: bool = False
+    version: tuple[str, ...] = ("--version",)
     signs: tuple[Sign, ...] = ()
     rules: tuple[FailureRule, ...] = ()
 

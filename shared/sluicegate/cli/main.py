@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "resume": "sluicegate.cli.pause:resume",
     "status": "sluicegate.cli.status:status",
     "workers": "sluicegate.cli.workers:workers",
+    "runtimes": "sluicegate.cli.runtimes:runtimes",
     "doctor": "sluicegate.cli.doctor:doctor",
     "mcp": "sluicegate.cli.mcp:mcp",
     "tokens": "sluicegate.cli.tokens:tokens",

@@ -13,17 +13,18 @@ import click
 Command = Callable[..., Any]
 
 
-def become(service: str, flags: dict[str, Any]) -> NoReturn:
+def become(service: str, flags: dict[str, Any], *words: str) -> NoReturn:
     """Run the module `services.<service>` in place of this process: signals and exit status are its own.
 
     flags: variable without the prefix -> value; None means not given, and the setting stays as it is.
+    words: what the module is given as arguments.
     """
     given = {f"SLUICEGATE_{name.upper()}": str(value) for name, value in flags.items() if value is not None}
     sys.stdout.flush()
     sys.stderr.flush()
     # -P: a folder `services` where the command was typed is someone else's.
-    words = [sys.executable, "-P", "-m", f"services.{service}"]
-    os.execve(sys.executable, words, os.environ | given)  # noqa: S606
+    command = [sys.executable, "-P", "-m", f"services.{service}", *words]
+    os.execve(sys.executable, command, os.environ | given)  # noqa: S606
 
 
 def shared(command: Command) -> Command:

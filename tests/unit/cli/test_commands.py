@@ -180,6 +180,26 @@ def test_a_service_command_becomes_the_service(
     assert {name.lower() for name in settings} <= known_fields().keys()
 
 
+@pytest.mark.parametrize(
+    ("words", "given"), [((), ()), (("--json", "--capabilities", "git,codex"), ("--json",))], ids=str
+)
+def test_the_runtimes_are_the_workers_to_tell(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], given: tuple[str, ...]
+) -> None:
+    """The library knows no worker: its module takes over, with the worker's settings."""
+    became: list[tuple[list[str], str | None]] = []
+
+    def execve(path: str, arguments: list[str], environment: dict[str, str]) -> None:
+        became.append((arguments, environment.get("SLUICEGATE_WORKER_CAPABILITIES")))
+        raise SystemExit(0)
+
+    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.delenv("SLUICEGATE_WORKER_CAPABILITIES", raising=False)
+    run("runtimes", *words)
+    command = [sys.executable, "-P", "-m", "services.worker.runtimes", *given]
+    assert became == [(command, "git,codex" if words else None)]
+
+
 def test_config_shows_what_takes_effect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """00-contract 7: environment over file over default; secrets masked; misspelt variables warned about."""
     file = tmp_path / "sluicegate.toml"

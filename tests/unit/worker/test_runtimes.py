@@ -18,7 +18,9 @@ import pytest
 from services.worker import runtimes
 from services.worker.__main__ import look_at_runtimes
 from services.worker.runtimes import RUNTIMES, Runtime
+from services.worker.runtimes.__main__ import look, main
 from services.worker.runtimes.output import Reading
+from services.worker.task.environment import inherited
 from sluicegate.errors import ConfigurationError
 from sluicegate.runtimes import RUNTIMES as NAMES
 from sluicegate.runtimes import WISHES
@@ -388,3 +390,47 @@ def test_a_worker_tells_at_its_start_what_it_offers_in_vain(
     (line,) = caplog.records
     assert (line.getMessage(), line.fields["runtime"]) == ("worker.runtime_not_ready", "claude")  # type: ignore[attr-defined]
     assert "ANTHROPIC_API_KEY" in line.fields["lacking"]  # type: ignore[attr-defined]
+
+
+def test_this_machines_runtimes(stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `sluicegate runtimes` tells: program, version, key (its name only), offered or not."""
+    stand_ins.let_in("claude")
+    settings = WorkerSettings(worker_capabilities=("git", "claude"), runtimes_signed_in=("gemini",))
+    found = {each.name: each for each in look(settings, inherited(os.environ))}
+    assert [each.version for each in found.values()][1:] == [
+        "codex-cli 0.134.0",
+        "0.56.0",
+        "2.1.240 (Claude Code)",
+    ]
+    assert {name: each.credentials for name, each in found.items()} == {
+        "shell": "", "codex": None, "gemini": "SLUICEGATE_RUNTIMES_SIGNED_IN", "claude": "ANTHROPIC_API_KEY",
+    }  # fmt: skip
+    assert [name for name, each in found.items() if each.offered] == ["claude"]
+    assert [name for name, each in found.items() if each.lacking] == ["codex"]
+    assert found["codex"].path == str(FOLDER / "codex")
+    assert SECRET not in str(found)
+
+
+@pytest.mark.parametrize(("offered", "status"), [("git,shell,claude", 0), ("codex,claude", 1)])
+def test_the_page_of_runtimes(
+    stand_ins: StandIns,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    offered: str,
+    status: int,
+) -> None:
+    """A table for people, an object for programs; 1 when one is offered that cannot run."""
+    stand_ins.let_in("claude")
+    monkeypatch.setenv("SLUICEGATE_WORKER_CAPABILITIES", offered)
+    assert main(["--json"]) == status
+    items = json.loads(capsys.readouterr().out)["items"]
+    assert [each["name"] for each in items] == list(RUNTIMES)
+    assert main([]) == status
+    shown = capsys.readouterr()
+    rows = {line.split()[0]: line.split()[1:3] for line in shown.out.splitlines()}
+    assert rows["claude"] == ["yes", "yes"]
+    assert rows["codex"] == ["no", "yes" if status else "no"]
+    assert ("runtime 'codex' has no key" in shown.err) == bool(status)
+    monkeypatch.setenv("SLUICEGATE_WORKER_CONCURRENCY", "none")
+    assert main([]) == 1
+    assert "SLUICEGATE_WORKER_CONCURRENCY='none'" in capsys.readouterr().err
