@@ -7,7 +7,7 @@ Checked against OpenAI's documentation (developers.openai.com/codex, pages of Ma
   an item `agent_message`; `--ephemeral` keeps no session files; outside a git repository it runs only with
   `--skip-git-repo-check`; it reuses a saved login, or takes `CODEX_API_KEY`.
 - cli/reference, `codex exec`: these options, `--model`, and `-c key=value`.
-- config-reference: `model_reasoning_effort` and its five values.
+- config-reference (March 2026): `model_reasoning_effort` and its five values.
 - environment-variables: `CODEX_API_KEY`, `CODEX_ACCESS_TOKEN`, `CODEX_HOME`; `OPENAI_API_KEY` is not read.
 - auth: a login is `auth.json` in `CODEX_HOME` (`~/.codex`), or in the system's keyring when set so.
 
