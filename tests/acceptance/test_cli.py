@@ -49,6 +49,11 @@ class Deployment:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def pairs(self, job_id: str) -> dict[str, str]:
+        """The names and values that `jobs show` prints."""
+        lines = self.out("jobs", "show", job_id).splitlines()
+        return dict(line.split(maxsplit=1) for line in lines[: lines.index("payload")])
+
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.command(*words), env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -371,6 +376,53 @@ def test_pause_drain_resume(deployment: Deployment, kind: str) -> None:
     finally:
         deployment.run("resume", "--force", "--reason", "done")
     assert deployment.out("status").startswith("Workers: running\n")
+
+
+def test_one_run_is_paused_taken_over_and_given_back(deployment: Deployment, kind: str) -> None:
+    """L-5, L-9, H-10: what holds is shown with the job; with --json the job of the API."""
+    job_id = deployment.out("enqueue", "--type", kind).strip()
+    deployment.claimed(kind)
+    assert deployment.out("jobs", "pause", job_id, "--reason", "look") == f"{job_id} running (paused)\n"
+    shown = json.loads(deployment.out("jobs", "pause", "--hard", job_id, "--json"))
+    assert shown == deployment.job(job_id)
+    assert deployment.out("jobs", "takeover", job_id) == f"{job_id} running (taken over and stopped)\n"
+    pairs = deployment.pairs(job_id)
+    assert pairs["status"] == "running (taken over and stopped)"
+    assert pairs["held"].startswith("taken over and stopped by local-operator at ")
+    assert "running (taken over and stopped)" in deployment.out("jobs", "list", "--type", kind)
+    assert deployment.out("jobs", "resume", "--summary", "did it", job_id) == f"{job_id} running\n"
+    assert deployment.pairs(job_id)["summary"].startswith("to be told by local-operator at ")
+    wrong = deployment.run("jobs", "retry-step", job_id, "build")
+    assert wrong.returncode == 1 and "retry_step is for tasks" in wrong.stderr
+
+
+def test_a_step_is_run_again_after_a_question(deployment: Deployment) -> None:
+    """H-10: a person is asked, since an attempt is interrupted or what is finished is dropped."""
+    steps = [{"id": "build", "instructions": "make"}, {"instructions": "make test"}]
+    payload = {
+        "repository": "acme/controlled", "targetRuntime": "shell", "requiredCapabilities": [],
+        "task": {"instructions": "Improve it", "steps": steps, "publish": {"mode": "none"}},
+    }  # fmt: skip
+    job_id = deployment.out("enqueue", "--type", "task", "--payload", json.dumps(payload)).strip()
+    deployment.claimed("task")
+    for command, step, shown in (
+        (["retry-step", "--strategy", "hard_reset"], "build", "retry step build (hard_reset)"),
+        (["hard-reset-step"], "step-2", "hard reset step step-2 (hard_reset)"),
+        (["resume-from-step", "--reason", "wrong turn"], "step-1", "resume from step build"),
+    ):
+        asked = deployment.command("jobs", *command, job_id, step)
+        before = deployment.job(job_id)
+        with terminal(asked, env=deployment.env) as asking:
+            asking.until("[y/N]")
+            asking.type("n\n")
+            assert asking.ended() == 1
+        assert deployment.job(job_id) == before
+        done = json.loads(deployment.out(*asked[3:], "--json"))
+        assert done == deployment.job(job_id)
+        assert deployment.pairs(job_id)["asked"].startswith(f"{shown} by local-operator at ")
+    assert deployment.pairs(job_id)["asked"].endswith(": wrong turn")
+    unknown = deployment.run("jobs", "resume-from-step", job_id, "step-3")
+    assert unknown.returncode == 1 and "no step of this task; it has build, step-2" in unknown.stderr
 
 
 def test_a_table_at_a_terminal_fits_and_has_colour(deployment: Deployment) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from sluicegate.cli import output, reasons
+from sluicegate.cli import output, reasons, runs
 from sluicegate.cli.artifacts import artifacts
 from sluicegate.cli.connection import confirm, json_option, run, url_option, yes_option
 from sluicegate.cli.durations import SECONDS
@@ -24,6 +24,7 @@ from sluicegate.cli.many import (
     job_ids_argument,
     reason_option,
 )
+from sluicegate.cli.run_state import control_lines, shown_state
 from sluicegate.errors import SluicegateError
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ RETRY = Change(name="retry_many", noun="job", question="Run {} again?", done="re
 STATUSES = ("queued", "running", "succeeded", "failed", "cancelled", "dead_letter")
 
 
-@click.group(commands=[artifacts])
+@click.group(commands=[artifacts, *runs.COMMANDS])
 def jobs() -> None:
-    """List, show, watch and cancel jobs, and run them again."""
+    """List, show, watch and cancel jobs, run them again; pause a run, take it over, go back to a step."""
 
 
 @jobs.command("list")
@@ -75,7 +76,7 @@ def list_(as_json: bool, url: str | None, type_: str | None, **filters: Any) -> 
         [
             job.id,
             job.type,
-            _state(job),
+            shown_state(job),
             f"{job.attempt}/{job.max_attempts}",
             output.ago(job.created_at),
             _about(job),
@@ -109,9 +110,11 @@ def show(job_id: str, as_json: bool, url: str | None) -> None:
         return
     fields = msgspec.to_builtins(job)
     payload = fields.pop("payload", {})
-    fields["status"] = _state(job)
+    payload.pop("liveControl", None)
+    fields["status"] = shown_state(job)
     fields["attempt"] = f"{job.attempt} of {job.max_attempts}"
     fields.pop("maxAttempts", None)
+    fields |= control_lines(job)
     output.pairs([(name, _text(value)) for name, value in fields.items() if value not in (None, [])])
     click.echo(click.style("payload", bold=True))
     click.echo(msgspec.json.format(msgspec.json.encode(payload), indent=2))
@@ -275,14 +278,8 @@ async def _cancel_each(
             refused = True
             click.echo(f"Error: {job_id}: {error.detail}", err=True)
         else:
-            output.document(job) if as_json else click.echo(f"{job.id} {_state(job)}")
+            output.document(job) if as_json else click.echo(f"{job.id} {shown_state(job)}")
     return refused
-
-
-def _state(job: Job) -> str:
-    if job.status == "running" and job.cancel_requested_at:
-        return "running (cancel requested)"
-    return "queued (delayed)" if job.status == "queued" and job.next_attempt_at else job.status
 
 
 def _about(job: Job) -> str:

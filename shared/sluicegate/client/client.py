@@ -15,10 +15,12 @@ import uuid_utils
 
 from sluicegate.client.answers import JobPage, Metrics
 from sluicegate.client.batches import batches
+from sluicegate.client.ids import checked
+from sluicegate.client.runs import Runs
 from sluicegate.client.tokens import Tokens
 from sluicegate.client.transport import Change, Results, Transport
-from sluicegate.errors import Invalid, NotFound
-from sluicegate.model import ID_PATTERN, Event, Job, NewJob
+from sluicegate.errors import Invalid
+from sluicegate.model import Event, Job, NewJob
 from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ AnyJob = NewJob | Mapping[str, Any]
 
 
 class Client:
-    """Enqueue, watch, cancel, run again; pause and resume. Used in `async with`.
+    """Enqueue, watch, cancel, run again; pause and resume; `runs` controls one run. Used in `async with`.
 
     Errors are those of `sluicegate.errors`, the same over either transport. A change is sent again after a
     lost answer only where a repeat has no second effect: the client draws the ids of jobs itself, so
@@ -77,6 +79,7 @@ class Client:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.runs = Runs(transport)
         self.tokens = Tokens(transport)
 
     @classmethod
@@ -154,11 +157,11 @@ class Client:
         return results
 
     async def get(self, job_id: str) -> Job:
-        return await self._transport.get(_checked(job_id))
+        return await self._transport.get(checked(job_id))
 
     async def why(self, job_id: str) -> Why:
         """Why a job does not run, each true reason in order (Q-19); none when it runs or has ended."""
-        return await self._transport.why(_checked(job_id))
+        return await self._transport.why(checked(job_id))
 
     async def list(
         self,
@@ -193,7 +196,7 @@ class Client:
         Learnt by push, and not missed when the connection breaks in between.
         """
         async with asyncio.timeout(timeout_seconds):
-            return await self._transport.ended(_checked(job_id))
+            return await self._transport.ended(checked(job_id))
 
     async def events(
         self, job_id: str, after: str | None = None, *, follow: bool = True
@@ -203,7 +206,7 @@ class Client:
         after: an event id or a time, exclusive; `now` leaves out what has happened. With follow it goes on
         as events come and ends with the job; without, it ends with what there is.
         """
-        job_id = _checked(job_id)
+        job_id = checked(job_id)
         if after == "now":
             # Pinned to an id at once: `now` again after a broken connection would leave a gap.
             latest = await self._transport.page(job_id, after=None, sort="desc", limit=1)
@@ -223,7 +226,7 @@ class Client:
 
     async def artifacts(self, job_id: str) -> Sequence[Artifact]:
         """The files that its workers stored with the job, by name."""
-        return await self._transport.artifacts(_checked(job_id))
+        return await self._transport.artifacts(checked(job_id))
 
     async def download(self, artifact: Artifact, target: Path) -> None:
         """Copy an artifact's content into a file, which is replaced once the copy is whole and checked.
@@ -240,7 +243,7 @@ class Client:
 
         Raises Conflict when the job has already ended otherwise.
         """
-        return await self._transport.cancel(_checked(job_id), reason)
+        return await self._transport.cancel(checked(job_id), reason)
 
     async def cancel_many(
         self,
@@ -265,7 +268,7 @@ class Client:
         A job has one retry: asked again, this is the same job. Raises Conflict when it has not ended, or
         succeeded.
         """
-        return await self._transport.retry(_checked(job_id), reason)
+        return await self._transport.retry(checked(job_id), reason)
 
     async def retry_many(
         self,
@@ -379,13 +382,6 @@ def _parts(ids: Sequence[str] | None) -> Iterator[Sequence[str] | None]:
         return
     for start in range(0, len(ids), IDS_PER_CALL):
         yield ids[start : start + IDS_PER_CALL]
-
-
-def _checked(job_id: str) -> str:
-    # An id goes into a path: anything else than an id is refused before it can change the path.
-    if not ID_PATTERN.match(job_id):
-        raise NotFound(f"there is no job {job_id!r}", code="job_not_found")
-    return job_id
 
 
 def _document(job: AnyJob) -> bytes:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.pause import PauseStatus
     from sluicegate.operations.reasons import Why
+    from sluicegate.store.controls import ControlEvent
     from sluicegate.store.dead_letters import DeadLetter
     from sluicegate.store.shelves import Artifact
     from sluicegate.store.workers import Presence
@@ -34,6 +35,7 @@ CHANGES: Final[dict[Change, str]] = {
     "redrive": f"{DEAD}/redrive",
     "purge": f"{DEAD}/purge",
 }
+RUNS = "/api/task-runs"
 PAUSE = "/api/system/worker-pause"
 WORKERS = "/api/system/workers"
 TOKENS = "/api/queue/workers/tokens"
@@ -89,6 +91,17 @@ class HttpTransport:
     async def retry(self, job_id: str, reason: str | None) -> Job:
         body = msgspec.json.encode({} if reason is None else {"reason": reason})
         return _read(await self._connection.call("POST", f"{JOBS}/{job_id}/retry", body=body), Job)
+
+    async def control(self, job_id: str, call: bytes) -> Job:
+        # Not repeatable: what the first call asked may have been done, or undone by another, in between.
+        path = f"{RUNS}/{job_id}/control"
+        return _read(await self._connection.call("POST", path, body=call, repeatable=False), Job)
+
+    async def control_events(self, job_id: str, query: Mapping[str, str]) -> Listed[ControlEvent]:
+        from sluicegate.store.controls import ControlEvent
+
+        reply = await self._connection.call("GET", f"{RUNS}/{job_id}/control-events", params=query)
+        return _read(reply, Listed[ControlEvent])
 
     async def change_many(self, change: Change, call: bytes) -> ManyAnswer:
         # Repeatable: what a first call has changed is not changed again.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.pause import PauseStatus
     from sluicegate.operations.reasons import Why
+    from sluicegate.store.controls import ControlEvent
     from sluicegate.store.dead_letters import DeadLetter
     from sluicegate.store.shelves import Artifact
     from sluicegate.store.workers import Presence
@@ -45,6 +46,12 @@ class Transport(Protocol):
 
     async def cancel(self, job_id: str, reason: str | None) -> Job: ...
     async def retry(self, job_id: str, reason: str | None) -> Job: ...
+
+    async def control(self, job_id: str, call: bytes) -> Job:
+        """call: the JSON of a ControlCall."""
+        ...
+
+    async def control_events(self, job_id: str, query: Mapping[str, str]) -> Listed[ControlEvent]: ...
 
     async def change_many(self, change: Change, call: bytes) -> ManyAnswer:
         """call: the JSON of a ManyCall."""

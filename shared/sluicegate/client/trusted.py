@@ -16,7 +16,7 @@ from sluicegate.client.patience import Patience
 from sluicegate.client.transport import Change, Results
 from sluicegate.errors import Invalid, OutcomeUnknown, RequestError, StoreFault, StoreUnavailable
 from sluicegate.model import Event, Job, NewJob
-from sluicegate.operations import credentials, dead_jobs, jobs, many, pause, retries, why
+from sluicegate.operations import credentials, dead_jobs, jobs, many, pause, retries, run_control, why
 from sluicegate.operations.answers import Listed, ManyAnswer
 from sluicegate.operations.calls import (
     CancelCall,
@@ -24,6 +24,7 @@ from sluicegate.operations.calls import (
     EventsQuery,
     JobsQuery,
     ManyCall,
+    PageQuery,
     RetryCall,
 )
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
@@ -31,6 +32,7 @@ from sluicegate.operations.reasons import Why
 from sluicegate.settings import Settings
 from sluicegate.store import Store, cancellation, events, shelves, workers
 from sluicegate.store import jobs as job_records
+from sluicegate.store.controls import ControlEvent
 from sluicegate.store.dead_letters import DeadLetter
 from sluicegate.store.notices import Notices
 from sluicegate.store.shelves import Artifact
@@ -89,6 +91,14 @@ class TrustedTransport:
     async def retry(self, job_id: str, reason: str | None) -> Job:
         call = convert({"reason": reason}, RetryCall)
         return (await retries.retry(self._store, job_id, actor=self._actor, reason=call.reason)).job
+
+    async def control(self, job_id: str, call: bytes) -> Job:
+        return await run_control.control(
+            self._store, job_id, decode(call, run_control.ControlCall), actor=self._actor
+        )
+
+    async def control_events(self, job_id: str, query: Mapping[str, str]) -> Listed[ControlEvent]:
+        return await run_control.events(self._store, job_id, convert_text(query, PageQuery))
 
     async def change_many(self, change: Change, call: bytes) -> ManyAnswer:
         wanted = decode(call, ManyCall)

@@ -26,7 +26,10 @@ def run(*words: str, stdin: str | None = None) -> Result:
 
 
 @pytest.mark.parametrize("words", [[name] for name in COMMANDS] + [
-    ["jobs", name] for name in ("list", "show", "watch", "logs", "cancel", "retry")
+    ["jobs", name] for name in (
+        "list", "show", "watch", "logs", "cancel", "retry", "pause", "takeover", "resume", "retry-step",
+        "hard-reset-step", "resume-from-step",
+    )
 ] + [["dlq", name] for name in ("list", "show", "redrive", "purge")], ids=" ".join)  # fmt: skip
 def test_every_command_explains_itself(words: list[str]) -> None:
     done = run(*words, "--help")
@@ -49,6 +52,12 @@ def test_every_command_explains_itself(words: list[str]) -> None:
         ["jobs", "cancel"],
         ["jobs", "cancel", "--dry-run", "--yes"],
         ["jobs", "retry", "--status", "succeeded"],
+        ["jobs", "pause"],
+        ["jobs", "takeover", "--hard", "x"],
+        ["jobs", "retry-step", "x"],
+        ["jobs", "retry-step", "--strategy", "magic", "x", "build"],
+        ["jobs", "hard-reset-step", "x"],
+        ["jobs", "resume-from-step", "x"],
         ["dlq", "redrive"],
         ["dlq", "purge", "--reason", "x"],
         ["dlq", "list", "--limit", "201"],

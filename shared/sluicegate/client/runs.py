@@ -1,0 +1,73 @@
+"""An operator's hand on one run: `client.runs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sluicegate.client.ids import checked
+from sluicegate.client.transport import Transport
+from sluicegate.model import Job, RecoveryStrategy
+from sluicegate.operations.answers import Listed
+
+if TYPE_CHECKING:
+    from sluicegate.store.controls import ControlEvent
+
+
+class Runs:
+    """Pause one run, take it over, let it go on, send it back to a step. Each returns the job as it is then.
+
+    What is so already stays as it is. Raises NotFound, Invalid, and Conflict (job_state_conflict) when the
+    job has ended, is being cancelled, or waits and a step is meant. A lost answer is OutcomeUnknown: look.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def pause(self, job_id: str, *, hard: bool = False, reason: str | None = None) -> Job:
+        """It waits at its next checkpoint; hard: all its processes are stopped at once."""
+        return await self._control(job_id, action="pause", hard=hard, reason=reason)
+
+    async def takeover(self, job_id: str, *, reason: str | None = None) -> Job:
+        """A pause in which a person works in the run's place; it ends with `resume`."""
+        return await self._control(job_id, action="takeover", reason=reason)
+
+    async def resume(self, job_id: str, *, summary: str | None = None, reason: str | None = None) -> Job:
+        """It goes on. summary: what was done meanwhile, for the agent's next prompt."""
+        return await self._control(job_id, action="resume", summary=summary, reason=reason)
+
+    async def retry_step(
+        self,
+        job_id: str,
+        step_id: str,
+        *,
+        strategy: RecoveryStrategy | None = None,
+        reason: str | None = None,
+    ) -> Job:
+        """Run the step again: in the same files (soft_reset, if none is given), or in rebuilt ones."""
+        return await self._control(
+            job_id, action="retry_step", stepId=step_id, strategy=strategy, reason=reason
+        )
+
+    async def hard_reset_step(
+        self, job_id: str, step_id: str | None = None, *, reason: str | None = None
+    ) -> Job:
+        """Run the step, or the one at hand, again in rebuilt files."""
+        return await self._control(job_id, action="hard_reset_step", stepId=step_id, reason=reason)
+
+    async def resume_from_step(self, job_id: str, step_id: str, *, reason: str | None = None) -> Job:
+        """Drop what is finished from this step on, and go on there."""
+        return await self._control(job_id, action="resume_from_step", stepId=step_id, reason=reason)
+
+    async def control_events(
+        self, job_id: str, *, cursor: str | None = None, limit: int | None = None
+    ) -> Listed[ControlEvent]:
+        """One page of what operators did to the run, oldest first."""
+        given = {"cursor": cursor, "limit": limit}
+        query = {name: str(value) for name, value in given.items() if value is not None}
+        return await self._transport.control_events(checked(job_id), query)
+
+    async def _control(self, job_id: str, **fields: Any) -> Job:
+        call = {name: value for name, value in fields.items() if value is not None}
+        return await self._transport.control(checked(job_id), msgspec.json.encode(call))
