@@ -19,6 +19,8 @@ from tests.support.marked import new_mark
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
+TREE = f"{ROOT / 'shared'}{os.pathsep}{ROOT}"
+"""These tests' own tree, whichever one is installed."""
 QUICK = {
     "WORKER_LEASE_SECONDS": "1",
     "WORKER_CONCURRENCY": "2",
@@ -113,7 +115,7 @@ class Programs:
             process = subprocess.Popen(
                 [*before, sys.executable, "-m", module],
                 cwd=self._folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **settings, **mark},
+                env={**os.environ, "PYTHONPATH": TREE, **settings, **mark},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

@@ -7,7 +7,7 @@ import pytest
 from sluicegate import keys
 from sluicegate.errors import Conflict, NotFound
 from sluicegate.model import Job
-from sluicegate.store import audit, cancellation, dead_letters, jobs, pause, sweeping
+from sluicegate.store import audit, cancellation, dead_letters, events, jobs, pause, sweeping
 from sluicegate.store.connection import Store
 from tests.support.contents import changed, contents, fields, kinds
 from tests.support.job_builder import JobBuilder, Made, now_ms, past
@@ -89,10 +89,16 @@ async def test_a_running_job_is_asked(store: Store, builder: JobBuilder) -> None
 
 
 async def test_a_request_and_an_end_are_on_record(store: Store, builder: JobBuilder) -> None:
-    """C-7: events of the job and, as an operator's action, the audit, with actor and reason."""
+    """C-3, C-7: events of the job and, as an operator's action, the audit, with actor and reason."""
     made = await builder.waiting()
-    await cancel(store, made)
-    assert await kinds(store, made.job_id) == ["job.cancel.requested", "job.cancelled"]
+    job = await cancel(store, made)
+    requested, ended = (await events.page(store, made.job_id))[1:]
+    by = {
+        "actorUserId": "ann", "reason": "not needed", "cancelRequestedAt": job.cancel_requested_at,
+        "cancelRequestedByUserId": "ann", "cancelReason": "not needed",
+    }  # fmt: skip
+    assert requested.payload == {"kind": "job.cancel.requested", **by}
+    assert ended.payload == {"kind": "job.cancelled", **by}
     (entry,), _ = await audit.page(store)
     assert (entry.control, entry.action, entry.actor_user_id, entry.reason, entry.target) == (
         "job_cancel", "request", "ann", "not needed", made.job_id,
@@ -133,7 +139,8 @@ async def test_an_unknown_job_is_not_found(store: Store, job_id: str) -> None:
 async def test_a_stale_job_ends_at_once(
     store: Store, builder: JobBuilder, paused: bool, asked_before: bool
 ) -> None:
-    """C-2, C-4: nobody holds it any more; the call ends it, asked before or not, paused or not."""
+    """C-2, C-4, C-7, 70-54: nobody holds it any more; the call ends it, asked before or not, paused or not.
+    Who asked first stays; who ended it is on record."""
     made = await (builder.cancelling() if asked_before else builder.running())
     await builder.lease_over(made)
     if paused:
@@ -141,10 +148,16 @@ async def test_a_stale_job_ends_at_once(
     before = await contents(store)
     job = await cancel(store, made)
     after = await contents(store)
-    expected = of(made) | TOLD | {"status:running", "leases", f"lane:{LANE}+w", "lanes"}
-    assert changed(before, after) == (expected - {"audit"} if asked_before else expected)
+    assert changed(before, after) == of(made) | TOLD | {"status:running", "leases", f"lane:{LANE}+w", "lanes"}
     assert (job.status, job.claimed_by) == ("cancelled", None)
     assert await sweeping.expire_leases(store) in (0, None)
+    asked_by = "someone" if asked_before else "ann"
+    assert job.cancel_requested_by_user_id == asked_by
+    payload = (await events.page(store, made.job_id))[-1].payload or {}
+    assert (payload["actorUserId"], payload["reason"]) == ("ann", "not needed")
+    assert payload["cancelRequestedByUserId"] == asked_by
+    entry = (await audit.page(store))[0][0]
+    assert (entry.control, entry.actor_user_id, entry.reason) == ("job_cancel", "ann", "not needed")
 
 
 async def test_a_queued_job_of_a_paused_queue_ends_at_once(store: Store, builder: JobBuilder) -> None:

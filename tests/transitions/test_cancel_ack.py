@@ -17,8 +17,9 @@ async def acknowledge(store: Store, made: Made) -> list[list[str]]:
 
 
 async def test_the_worker_obeyed(store: Store, builder: JobBuilder) -> None:
-    """C-5: cancelled, finishedAt set, owner and lease cleared; C-7: on record, with the receipt."""
-    made = await builder.cancelling()
+    """C-5: cancelled, finishedAt set, owner and lease cleared; C-3, C-7: on record, with the receipt."""
+    made = await builder.running()
+    asked = await cancellation.cancel(store, made.job_id, actor="ann", reason="not needed")
     before = await contents(store)
     receipt = {"survivors": [], "signals": [{"signal": "SIGINT", "processes": 2}]}
     job = await cancellation.acknowledge(
@@ -35,6 +36,8 @@ async def test_the_worker_obeyed(store: Store, builder: JobBuilder) -> None:
     last = (await events.page(store, made.job_id))[-1].payload
     assert last == {
         "kind": "job.cancelled", "workerId": "worker-1", "message": "stopped", "receipt": receipt,
+        "cancelRequestedAt": asked.cancel_requested_at, "cancelRequestedByUserId": "ann",
+        "cancelReason": "not needed",
     }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ async def test_a_batch_is_judged_one_by_one(store: Store, builder: JobBuilder) -
 
 
 async def test_a_complete_wins_over_a_cancel_that_nobody_obeyed(store: Store, builder: JobBuilder) -> None:
-    """C-6: the job is succeeded, and its events show that the request came too late."""
+    """C-3, C-6: the job is succeeded; its events show that the request came too late, and whose it was."""
     made = await builder.cancelling()
     job = await builder.ended(made, endings.Complete(made.job_id, made.token))
     assert job.status == "succeeded"
@@ -81,7 +81,12 @@ async def test_a_complete_wins_over_a_cancel_that_nobody_obeyed(store: Store, bu
     assert await kinds(store, made.job_id) == [
         "job.claimed", "job.cancel.requested", "job.cancel.too_late", "job.succeeded",
     ]  # fmt: skip
-    assert (await events.page(store, made.job_id))[3].message.startswith("The cancel request came too late")
+    too_late = (await events.page(store, made.job_id))[3]
+    assert too_late.message.startswith("The cancel request came too late")
+    assert too_late.payload == {
+        "kind": "job.cancel.too_late", "workerId": "worker-1", "cancelRequestedByUserId": "someone",
+        "cancelRequestedAt": job.cancel_requested_at,
+    }  # fmt: skip
     with pytest.raises(Exception, match="is succeeded"):
         await cancellation.cancel(store, made.job_id, actor="someone")
 

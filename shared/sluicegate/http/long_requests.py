@@ -71,7 +71,8 @@ class LongRequests:
     def _end_those_over(self) -> None:
         now = asyncio.get_running_loop().time()
         for limit in [limit for limit, request in self._waiting.items() if self.over(request)]:
-            limit.reschedule(now)
+            if not limit.expired():  # its request has been woken, and has not had its turn yet
+                limit.reschedule(now)
 
 
 def gone(request: web.Request) -> bool:

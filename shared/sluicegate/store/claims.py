@@ -62,6 +62,12 @@ class Attempt(NamedTuple):
             rendering.live_control(rendering.fields(self.fields)) if self.field("control_version") else None
         )
 
+    @property
+    def cancel_requested_ms(self) -> int | None:
+        """When its cancel was asked for: only in the answer to a claim that is repeated."""
+        asked = self.field("cancel_at")
+        return int(asked) if asked else None
+
     def field(self, name: str) -> str:
         """A stored field, empty when it is not set."""
         names = self.fields[::2]

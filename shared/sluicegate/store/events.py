@@ -49,7 +49,7 @@ LIFECYCLE: Final[dict[str, tuple[EventLevel, Callable[[dict[str, Any]], str]]]] 
 """Events that scripts write: level and the sentence for people. `details` of one is JSON of more fields."""
 
 _NUMBERS: Final = frozenset({"attempt", "limitBytes", "limitEntries"})
-_TIMES: Final = frozenset({"nextAttemptAt"})
+_TIMES: Final = frozenset({"nextAttemptAt", "cancelRequestedAt"})
 
 
 class Append(NamedTuple):

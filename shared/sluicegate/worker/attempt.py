@@ -6,7 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sluicegate.times import now_ms, to_rfc3339
+from sluicegate.log import log
+from sluicegate.times import now_ms
 from sluicegate.worker.holds import Holds
 from sluicegate.worker.run_control import RunControl
 from sluicegate.worker.transports import Claimed
@@ -33,10 +34,11 @@ class RunningAttempt:
         "commands",
         "control",
         "delivered_ms",
-        "end_receipt",
+        "handling",
         "holds",
         "interrupted",
         "interruption",
+        "receipts",
         "stopped",
         "task",
         "waiting_at_checkpoint",
@@ -49,8 +51,9 @@ class RunningAttempt:
         self.interrupted: asyncio.Event | None = None
         self.cancel_requested_ms: int | None = None
         self.delivered_ms: int | None = None
-        self.end_receipt: dict[str, Any] | None = None
+        self.handling = True
         self.commands: set[Command] = set()
+        self.receipts: list[dict[str, Any]] = []
         self.task: asyncio.Task[None] | None = None
         self.holds = Holds()
         self.control = RunControl(self.holds)
@@ -99,15 +102,32 @@ class RunningAttempt:
                 self.interrupted.set()
         return self.interrupted
 
+    def command_ended(self, command: Command) -> None:
+        """Take a command off the books, and on record if it was stopped while a cancel was obeyed."""
+        if command in self.commands:
+            self.commands.discard(command)
+            if self.interruption == "cancel" and command.receipt:
+                self.receipts.append(command.receipt)
+
+    async def end_commands(self) -> None:
+        """The handler has ended: so does whatever it started by `run`, even if it did not wait for it."""
+        self.handling = False
+        if self.commands and self.interruption is None:
+            log.warning("worker.command.left", job_id=self.job_id, commands=len(self.commands))
+        await asyncio.gather(*map(self._end, list(self.commands)))
+
     def receipt(self) -> dict[str, Any]:
         """How the processes of a cancelled attempt ended (70-48); an empty one if none was running."""
-        if self.end_receipt is not None:
-            return self.end_receipt
-        delivered = to_rfc3339(self.delivered_ms or now_ms())
-        return {
-            "requestedAt": to_rfc3339(self.cancel_requested_ms or now_ms()),
-            "deliveredAt": delivered,
-            "signals": [],
-            "groupEmptyAt": delivered,
-            "survivors": [],
-        }
+        from sluicegate.worker.process.receipt import whole
+
+        delivered_ms = self.delivered_ms or now_ms()
+        requested_ms = self.cancel_requested_ms or delivered_ms
+        return whole(self.receipts, requested_at_ms=requested_ms, delivered_at_ms=delivered_ms)
+
+    async def _end(self, command: Command) -> None:
+        if self.interruption in (None, "lost"):
+            command.kill_now()
+        else:
+            await command.stop(self.cancel_requested_ms)
+        await command.wait()
+        self.command_ended(command)

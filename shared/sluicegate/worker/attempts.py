@@ -13,6 +13,8 @@ OWN_END_SECONDS: Final = 2.0
 """Beyond the grace of its signals, an interrupted handler has this long before its task is cancelled; it is
 cancelled again this often, since a handler may swallow one."""
 DRAIN_LOOK_SECONDS: Final = 0.5
+MAX_EARLY: Final = 1000
+"""Cancels of attempts that are not here yet; most are of attempts that have just ended, so the oldest go."""
 
 
 class Attempts:
@@ -23,16 +25,21 @@ class Attempts:
         self._cancel_heard = cancel_heard
         self._running: dict[str, RunningAttempt] = {}
         self._displaced: set[RunningAttempt] = set()
+        self._early: dict[tuple[str, int], int] = {}
 
     def __len__(self) -> int:
         return len(self._running) + len(self._displaced)
 
     def add(self, attempt: RunningAttempt) -> None:
+        """Called once its task is there, and before that has run."""
         if (earlier := self._running.get(attempt.job_id)) is not None:
             # Its lease ran out while this process stood still, and the job has come back to us.
             self._displaced.add(earlier)
             self.interrupt(earlier, "lost")
         self._running[attempt.job_id] = attempt
+        asked_ms = self._early.pop((attempt.job_id, attempt.token), attempt.claimed.cancel_requested_ms)
+        if asked_ms is not None:
+            self.interrupt(attempt, "cancel", asked_ms)
 
     def remove(self, attempt: RunningAttempt) -> None:
         self._displaced.discard(attempt)
@@ -43,10 +50,19 @@ class Attempts:
         """Those that hold their jobs, as far as is known. Safe in any thread."""
         return list(self._running.values())
 
-    def holding(self, job_id: str | None, token: int | None) -> RunningAttempt | None:
+    def holding(self, job_id: str, token: int) -> RunningAttempt | None:
         """The attempt that runs this job under this token."""
-        attempt = self._running.get(job_id or "")
+        attempt = self._running.get(job_id)
         return attempt if attempt is not None and attempt.token == token else None
+
+    def cancel(self, job_id: str, token: int, requested_ms: int) -> None:
+        """What a push says. It may overtake the answer to the claim: then it waits for the attempt."""
+        if (attempt := self.holding(job_id, token)) is not None:
+            self.interrupt(attempt, "cancel", requested_ms)
+            return
+        self._early[job_id, token] = requested_ms
+        if len(self._early) > MAX_EARLY:
+            del self._early[next(iter(self._early))]
 
     def interrupt(self, attempt: RunningAttempt, why: Interruption, requested_ms: int | None = None) -> None:
         """Ask an attempt to end; a handler that does not look is ended from outside after the grace."""
@@ -85,8 +101,8 @@ class Attempts:
             asked_twice.cancel()
 
     def _end(self, attempt: RunningAttempt) -> None:
-        """End the handler from outside, and again until it has ended."""
-        if attempt.task is not None and not attempt.task.done():
+        """End the handler from outside, and again until it has ended; then its attempt ends its commands."""
+        if attempt.task is not None and attempt.handling and not attempt.task.done():
             attempt.task.cancel()
             asyncio.get_running_loop().call_later(OWN_END_SECONDS, self._end, attempt)
 
@@ -96,5 +112,5 @@ def _end_now(attempt: RunningAttempt) -> None:
     attempt.interrupt("release")
     for command in attempt.commands:
         command.kill_now()
-    if attempt.task is not None:
+    if attempt.task is not None and attempt.handling:
         attempt.task.cancel()

@@ -300,7 +300,7 @@ class JobContext:
             result = await self._watched(command, watch, output, place)
         finally:
             await output.close()
-        self._obey(result.receipt)
+        self._obey()
         return msgspec.structs.replace(result, output=self.redactor.data(result.output))
 
     async def _watched(
@@ -322,21 +322,18 @@ class JobContext:
                     command.kill_now()
                 else:
                     await command.stop(attempt.cancel_requested_ms)
-            result: CommandResult = await waiting
+            return await asyncio.shield(waiting)
         except asyncio.CancelledError:
             command.kill_now()
-            attempt.end_receipt = (await asyncio.shield(waiting)).receipt
+            await asyncio.shield(waiting)
             raise
-        else:
-            if attempt.interruption == "cancel":
-                attempt.end_receipt = result.receipt
-            return result
         finally:
             limit.cancel()
             standing.cancel()
             interrupted.cancel()
-            attempt.commands.discard(command)
             attempt.stopped.discard(command)
+            if command.has_ended:  # else the attempt goes on ending it
+                attempt.command_ended(command)
 
     async def _stand_still(self, place: Place, log_path: Path | None) -> None:
         await standing_still.at_checkpoint(
@@ -354,12 +351,12 @@ class JobContext:
         text_bytes = max(1, self.settings.max_event_bytes - EVENT_FRAME_BYTES)
         return CommandLog(self.redactor, emit, log_path, max_bytes=text_bytes)
 
-    def _obey(self, receipt: dict[str, Any] | None = None) -> None:
+    def _obey(self) -> None:
         match self._attempt.interruption:
             case None:
                 return
             case "cancel":
-                raise JobCancelled(receipt or self._attempt.receipt())
+                raise JobCancelled
             case "release":
                 raise JobReleased
             case "run_timeout":

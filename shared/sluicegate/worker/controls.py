@@ -12,11 +12,12 @@ from sluicegate.worker.attempt import RunningAttempt
 class PauseState:
     """The newest pause state this worker has seen; an older version never replaces a newer one.
 
-    changed: called after each change, to `hold` what runs.
+    Each version is logged once. changed: called after each change, to `hold` what runs.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, worker_id: str, changed: Callable[[], None]) -> None:
         self.state = SystemState(workers_paused=False, version=-1)
+        self._worker_id = worker_id
         self._changed = changed
 
     @property
@@ -29,7 +30,14 @@ class PauseState:
         known = self.state.version >= 0
         self.state = state
         if known or state.workers_paused:
-            log.info("worker.pause.seen", paused=state.workers_paused, mode=state.mode, version=state.version)
+            log.info(
+                "worker.pause.seen",
+                worker=self._worker_id,
+                paused=state.workers_paused,
+                mode=state.mode,
+                reason=state.reason,
+                version=state.version,
+            )
         self._changed()
 
     def hold(self, attempt: RunningAttempt) -> None:

@@ -23,7 +23,7 @@ class JobFailed(Exception):
 
 
 class JobCancelled(Exception):
-    """Cancelled at the operator's request. `receipt` proves how its processes ended (C-12)."""
+    """Cancelled at the operator's request. receipt: if not that of what `run` had started (C-12)."""
 
     def __init__(self, receipt: dict[str, Any] | None = None) -> None:
         super().__init__("cancelled")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from msgspec import structs
+
 from sluicegate.errors import LeaseLost, SluicegateError
 from sluicegate.log import log
 from sluicegate.store.endings import Cancelled, Complete, Ending, Fail, Release
@@ -16,34 +18,44 @@ from sluicegate.worker.texts import shown
 async def run_attempt(attempt: RunningAttempt, handler: Handler, context: JobContext) -> Ending | None:
     """Run the handler; the ending to write, or None when the lease is lost and nothing may be written.
 
-    Never raises, whatever the handler does.
+    What the handler started by `run` has ended too by then. Never raises, whatever the handler does.
     """
+    # Asked to end before it has begun, it is not begun.
+    ending = _interrupted(attempt) if attempt.interruption else await _handled(attempt, handler, context)
+    await attempt.end_commands()
+    if attempt.interruption == "lost":
+        return None
+    if isinstance(ending, Cancelled) and ending.receipt is None:
+        return structs.replace(ending, receipt=attempt.receipt())
+    return ending
+
+
+async def _handled(attempt: RunningAttempt, handler: Handler, context: JobContext) -> Ending | None:
     job_id, token = attempt.job_id, attempt.token
     try:
         result = await handler(context)
     except LeaseLost:
         return None
     except JobReleased:
-        ending: Ending = _released(attempt)
+        return _released(attempt)
     except JobFailed as error:
         message = shown(context.redactor, error.message)
-        ending = Fail(job_id, token, message, retryable=error.retryable, failure_class=error.failure_class)
+        if attempt.interruption == "cancel" and error.retryable:
+            return Cancelled(job_id, token, message)
+        return Fail(job_id, token, message, retryable=error.retryable, failure_class=error.failure_class)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         ended_from_outside = attempt.interruption or (task is not None and task.cancelling())
-        ending = _interrupted(attempt) if ended_from_outside else _raised(attempt, context, error)
+        return _interrupted(attempt) if ended_from_outside else _raised(attempt, context, error)
     except JobCancelled as error:
         if attempt.interruption == "cancel":
-            ending = Cancelled(job_id, token, receipt=error.receipt or attempt.receipt())
-        else:
-            ending = _raised(attempt, context, error)
+            return Cancelled(job_id, token, receipt=error.receipt)
+        return _raised(attempt, context, error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - its attempt fails, the worker goes on
         # What a handler raises while it is being ended comes of that.
         ended_from_outside = attempt.interruption in ("cancel", "run_timeout")
-        ending = _interrupted(attempt) if ended_from_outside else _raised(attempt, context, error)
-    else:
-        ending = _returned(attempt, context, result)
-    return None if attempt.interruption == "lost" else ending
+        return _interrupted(attempt) if ended_from_outside else _raised(attempt, context, error)
+    return _returned(attempt, context, result)
 
 
 def _returned(attempt: RunningAttempt, context: JobContext, result: object) -> Ending:
@@ -57,7 +69,7 @@ def _interrupted(attempt: RunningAttempt) -> Ending:
     """The ending of a handler that was ended from outside, because it did not look at its controls."""
     match attempt.interruption:
         case "cancel":
-            return Cancelled(attempt.job_id, attempt.token, receipt=attempt.receipt())
+            return Cancelled(attempt.job_id, attempt.token)
         case "run_timeout":
             return run_timeout(attempt)
     return _released(attempt)

@@ -149,7 +149,7 @@ class Worker:
 
     async def _work(self, policy: Policy, workspaces: Workspaces) -> None:
         """From the first claim until every attempt has ended and its ending is written."""
-        self._pause = pause = PauseState(self._hold_all)
+        self._pause = pause = PauseState(self._transport.worker_id, self._hold_all)
         self._outbox = outbox = Outbox(self._transport, self._refused)
         redactor = Redactor.from_environment(self.settings.secret_env)
         self._parts = WorkerParts(self.settings, self._transport, outbox, redactor, workspaces)
@@ -207,10 +207,10 @@ class Worker:
 
     def _start(self, claimed: Claimed) -> None:
         attempt = RunningAttempt(claimed)
+        attempt.task = asyncio.create_task(self._attempt(attempt))
         self._attempts.add(attempt)
         self._pause.hold(attempt)
         attempt.control.observe(claimed.live_control)
-        attempt.task = asyncio.create_task(self._attempt(attempt))
 
     async def _attempt(self, attempt: RunningAttempt) -> None:
         """One attempt from claim to ending; never raises."""
@@ -325,12 +325,13 @@ class Worker:
             self._pause.observe(control.system)
             self._claims.look()
             return
-        attempt = self._attempts.holding(control.job_id, control.token)
-        if attempt is None:
+        mine = control.worker_id in (None, self._transport.worker_id)
+        if not mine or not control.job_id or not control.token:
             return
         if control.kind == "cancel":
-            self._attempts.interrupt(attempt, "cancel", control.at_ms)
-        attempt.control.observe(control.live_control)
+            self._attempts.cancel(control.job_id, control.token, control.at_ms)
+        if (attempt := self._attempts.holding(control.job_id, control.token)) is not None:
+            attempt.control.observe(control.live_control)
 
     def _refused(self, ending: Ending, error: RequestError) -> None:
         log.warning("worker.ending.refused", job_id=ending.job_id, code=error.code)

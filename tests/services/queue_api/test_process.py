@@ -15,14 +15,13 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.support.programs import TREE
 from tests.support.wait import until
-
-ROOT = Path(__file__).parents[3]
 
 
 @asynccontextmanager
 async def service(folder: Path, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    environ = {**os.environ, "SLUICEGATE_QUEUE_API_PORT": "0", "PYTHONPATH": str(ROOT)}
+    environ = {**os.environ, "SLUICEGATE_QUEUE_API_PORT": "0", "PYTHONPATH": TREE}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

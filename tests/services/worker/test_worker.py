@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,8 +13,10 @@ import pytest
 from sluicegate import keys
 from sluicegate.errors import ConfigurationError, StoreUnavailable
 from sluicegate.store import Store, cancellation, events, jobs, pause, sweeping, workers
+from sluicegate.store.control_feed import Control
 from sluicegate.worker import Worker
 from sluicegate.worker.context import JobContext
+from sluicegate.worker.transports import Found
 from tests.services.worker.conftest import Hearing, Way
 from tests.support.contents import kinds
 from tests.support.job_builder import JobBuilder, Made
@@ -77,6 +79,43 @@ async def test_a_cancel_is_heard_by_push(store: Store, way: Way) -> None:
     assert (counted("sluicegate_job_run_seconds_count", {"status": "cancelled"}) or 0) == counts
     assert (counted("sluicegate_claims_total", {"result": "jobs"}) or 0) == counts
     assert (await _told(store, job_id, "job.cancelled") or {})["receipt"]["survivors"] == []
+
+
+async def test_a_cancel_may_overtake_the_answer_to_the_claim(store: Store, way: Way) -> None:
+    """C-10: the push named an attempt that the worker did not know yet, and was dropped: the next heartbeat
+    told it, up to 10 s later. The handler is not begun at all."""
+    settings = way.settings(worker_concurrency=1)
+    transport = way.transport(settings)
+    claim, deliver_to = transport.claim, transport.watch
+    pushed = asyncio.Event()
+
+    async def watch(deliver: Callable[[Control], None]) -> None:
+        def deliver_and_tell(control: Control) -> None:
+            deliver(control)
+            if control.kind == "cancel":
+                pushed.set()
+
+        await deliver_to(deliver_and_tell)
+
+    async def claim_and_wait(*args: Any, **more: Any) -> Found:
+        found = await claim(*args, **more)
+        for each in found.attempts:
+            await cancellation.cancel(store, each.job_id, actor="someone")
+            await asyncio.wait_for(pushed.wait(), 5)
+        return found
+
+    transport.claim, transport.watch = claim_and_wait, watch  # type: ignore[method-assign]
+    worker = Worker(settings, transport)
+    begun: list[str] = []
+
+    @worker.handler("work")
+    async def work(ctx: JobContext) -> None:
+        begun.append(ctx.job.id)
+
+    async with working(worker):
+        job_id = (await JobBuilder(store).waiting()).job_id
+        await until(lambda: _has_status(store, job_id, "cancelled"), "it is cancelled", timeout=5)
+    assert begun == []
 
 
 async def test_a_cancel_is_heard_by_the_heartbeat_when_no_push_comes(store: Store, way: Way) -> None:

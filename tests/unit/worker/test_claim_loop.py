@@ -26,7 +26,7 @@ class Slots:
     def __init__(self, queue: ScriptedTransport, free: int, **settings: float) -> None:
         self.started: list[str] = []
         self.free = free
-        self.pause = PauseState(lambda: None)
+        self.pause = PauseState("worker-1", lambda: None)
         self.stop = asyncio.Event()
         chosen = WorkerSettings(pause_poll_interval_ms=3_600_000, **settings)  # type: ignore[arg-type]
         self.loop = ClaimLoop(

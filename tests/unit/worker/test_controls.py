@@ -20,7 +20,7 @@ def changes() -> list[str]:
 
 @pytest.fixture
 def pause(changes: list[str]) -> PauseState:
-    return PauseState(lambda: changes.append("changed"))
+    return PauseState("worker-1", lambda: changes.append("changed"))
 
 
 def test_an_older_version_never_replaces_a_newer_one(pause: PauseState) -> None:
@@ -50,11 +50,12 @@ def test_quiesce_holds_an_attempt_and_draining_does_not(pause: PauseState) -> No
 def test_each_change_is_told_and_logged_once(
     pause: PauseState, changes: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """P-7: log once per version."""
+    """P-3, P-7: log once per version, whose worker it is and why."""
     with caplog.at_level("INFO"):
         for _ in range(3):
             pause.observe(QUIESCED)
-    assert caplog.text.count("worker.pause.seen") == 1
+    (line,) = [r.__dict__["fields"] for r in caplog.records if r.getMessage() == "worker.pause.seen"]
+    assert line == {"worker": "worker-1", "paused": True, "mode": "quiesce", "reason": "disk", "version": 5}
     assert changes == ["changed"]
     pause.observe(RUNNING)
     assert changes == ["changed"] * 2

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import psutil
 import pytest
 import uuid_utils
 
@@ -64,10 +66,14 @@ def returning(value: Any) -> Handler:
 async def ending(
     recorded: Recorded, handler: Handler, interruption: Interruption | None = None
 ) -> Ending | None:
-    """What the attempt ends in; interrupted first, when so asked."""
-    if interruption:
-        recorded.running.interrupt(interruption)
-    return await run_attempt(recorded.running, handler, recorded.context)
+    """What the attempt ends in; interrupted once the handler has begun, when so asked."""
+
+    async def interrupted(ctx: JobContext) -> str | None:
+        if interruption:
+            recorded.running.interrupt(interruption)
+        return await handler(ctx)
+
+    return await run_attempt(recorded.running, interrupted, recorded.context)
 
 
 def of(kind: Callable[..., Ending], running: RunningAttempt, *rest: Any, **named: Any) -> Ending:
@@ -147,15 +153,16 @@ async def test_a_cancel_is_acknowledged_with_its_receipt(recorded: Recorded) -> 
     )
 
 
-@pytest.mark.parametrize("error", [asyncio.CancelledError(), RuntimeError("my child was killed")])
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError(), RuntimeError("my child was killed"), JobFailed("it was killed")]
+)
 async def test_a_cancel_that_ends_the_handler_otherwise_is_acknowledged_too(
     recorded: Recorded, error: BaseException
 ) -> None:
-    """C-11: neither complete nor fail is called; the receipt of the command that was stopped is kept."""
-    recorded.running.end_receipt = RECEIPT
-    assert await ending(recorded, raising(error), "cancel") == of(
-        Cancelled, recorded.running, receipt=RECEIPT
-    )
+    """C-11: neither complete nor fail is called."""
+    found = await ending(recorded, raising(error), "cancel")
+    assert isinstance(found, Cancelled) and found.receipt
+    assert found.message == (error.message if isinstance(error, JobFailed) else None)
 
 
 async def test_without_a_process_the_receipt_is_an_empty_one(recorded: Recorded) -> None:
@@ -235,6 +242,19 @@ async def test_ended_from_outside_while_the_worker_ends(recorded: Recorded) -> N
     assert isinstance(await task, Release)
 
 
+@pytest.mark.parametrize(
+    ("why", "expected"),
+    [("cancel", Cancelled), ("release", Release), ("run_timeout", Fail), ("lost", type(None))],
+)
+async def test_what_is_asked_to_end_before_it_began_is_not_begun(
+    recorded: Recorded, why: Interruption, expected: type
+) -> None:
+    """C-11: a cancel that overtook the answer to the claim."""
+    recorded.running.interrupt(why)
+    found = await run_attempt(recorded.running, raising(AssertionError("begun")), recorded.context)
+    assert type(found) is expected
+
+
 async def test_a_stronger_reason_replaces_a_weaker_one() -> None:
     running = RunningAttempt(None)  # type: ignore[arg-type]
     reasons: list[Interruption] = ["release", "run_timeout", "cancel", "lost"]
@@ -259,8 +279,76 @@ async def test_the_receipt_survives_a_handler_that_takes_too_long_afterwards(
     task = asyncio.create_task(run_attempt(recorded.running, handler, recorded.context))
     await until(lambda: any("ready" in log["text"] for log in kept.told("log")), "the command runs")
     recorded.running.interrupt("cancel")
-    await until(lambda: recorded.running.end_receipt, "the command has been stopped")
+    await until(lambda: recorded.running.receipts, "the command has been stopped")
     task.cancel()
     found = await task
     assert isinstance(found, Cancelled) and found.receipt
     assert [each["signal"] for each in found.receipt["signals"]] == ["SIGINT"]
+
+
+SLEEPER = "import time; print('ready', flush=True); time.sleep(600)"
+STUBBORN = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); " + SLEEPER
+
+
+async def test_a_receipt_is_of_all_commands_of_the_attempt(kept: Kept, recorded: Recorded) -> None:
+    """C-12: two ran at a time. The first one's end was told as the end of all, while the other went on."""
+
+    async def handler(ctx: JobContext) -> None:
+        await asyncio.gather(*(ctx.run([sys.executable, "-c", code]) for code in (SLEEPER, STUBBORN)))
+
+    task = asyncio.create_task(run_attempt(recorded.running, handler, recorded.context))
+    await until(lambda: len(ready(kept)) == 2, "both run")
+    pids = [command.pid for command in recorded.running.commands]
+    recorded.running.interrupt("cancel")
+    found = await task
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert isinstance(found, Cancelled) and found.receipt
+    assert [each["signal"] for each in found.receipt["signals"]] == ["SIGINT", "SIGINT", "SIGTERM"]
+    assert found.receipt["groupEmptyAt"] >= found.receipt["signals"][-1]["at"]
+    assert found.receipt["survivors"] == []
+
+
+@pytest.mark.parametrize("raised", [None, JobFailed("no"), JobReleased()], ids=str)
+async def test_a_command_that_its_handler_left_ends_with_it(
+    kept: Kept, recorded: Recorded, raised: Exception | None
+) -> None:
+    """C-12: started in a task of its own and not waited for, it lived as long as its worker."""
+    tasks = []
+
+    async def handler(ctx: JobContext) -> str:
+        tasks.append(asyncio.create_task(ctx.run([sys.executable, "-c", SLEEPER])))
+        await until(lambda: ready(kept), "it runs")
+        tasks.extend(recorded.running.commands)
+        if raised:
+            raise raised
+        return "done"
+
+    found = await run_attempt(recorded.running, handler, recorded.context)
+    left, command = tasks
+    assert not psutil.pid_exists(command.pid)
+    assert type(found) is {None: Complete, JobFailed: Fail, JobReleased: Release}[raised and type(raised)]
+    assert (await left).signal == signal.SIGKILL
+
+
+async def test_a_stop_that_takes_long_is_waited_for(kept: Kept, recorded: Recorded) -> None:
+    """C-12: the handler is ended from outside again and again, while its command is still being killed."""
+
+    async def handler(ctx: JobContext) -> None:
+        await ctx.run([sys.executable, "-c", STUBBORN])
+
+    task = asyncio.create_task(run_attempt(recorded.running, handler, recorded.context))
+    await until(lambda: ready(kept), "the command runs")
+    (command,) = recorded.running.commands
+    recorded.running.interrupt("cancel")
+    for _ in range(2):
+        await asyncio.sleep(0)
+        task.cancel()
+    found = await task
+    assert command.has_ended
+    assert isinstance(found, Cancelled) and found.receipt
+    assert found.receipt["groupEmptyAt"] is not None
+    assert found.receipt["signals"][-1]["signal"] == "SIGKILL"
+
+
+def ready(kept: Kept) -> list[Any]:
+    return [log for log in kept.told("log") if "ready" in log["text"]]

@@ -70,11 +70,18 @@ local function finish(job, status)
   notify(status, { job.id })
 end
 
+-- Every event about a cancel says when it was asked for, by whom and why, as the job itself does (C-3).
+local function cancel_event(job, kind, ...)
+  local asked = redis.call('HMGET', job_key(job.id), 'cancel_at', 'cancel_by', 'cancel_reason')
+  event(job.id, job.created_at, kind, 'cancelRequestedAt', asked[1] or '', 'cancelRequestedByUserId', asked[2] or '',
+    'cancelReason', asked[3] or '', ...)
+end
+
 -- End as cancelled; whoever held the job does no longer.
 local function finish_cancelled(job, ...)
   finish(job, 'cancelled')
   redis.call('HDEL', job_key(job.id), 'owner', 'next_attempt_at')
-  event(job.id, job.created_at, 'job.cancelled', ...)
+  cancel_event(job, 'job.cancelled', ...)
 end
 
 local function requeue(job)

@@ -26,13 +26,16 @@ for at = 1, N do
       if reason ~= '' then
         redis.call('HSET', key, 'cancel_reason', reason)
       end
-      event(id, job.created_at, 'job.cancel.requested', 'actorUserId', actor, 'reason', reason)
-      redis.call('XADD', Q .. 'audit', '*', 'control', 'job_cancel', 'action', 'request', 'actor', actor,
-        'reason', reason, 'target', id)
+      cancel_event(job, 'job.cancel.requested', 'actorUserId', actor, 'reason', reason)
       count('cancel_requests', 1)
       word = 'REQUESTED'
     else
       word = 'UNCHANGED'
+    end
+    -- Whoever's call changes something is on record, also who ends what another had asked for.
+    if word == 'REQUESTED' or stale then
+      redis.call('XADD', Q .. 'audit', '*', 'control', 'job_cancel', 'action', 'request', 'actor', actor,
+        'reason', reason, 'target', id)
     end
     if job.status == 'queued' then
       if job.entry then
@@ -42,11 +45,11 @@ for at = 1, N do
         redis.call('ZREM', Q .. 'delayed', id)
       end
       redis.call('HDEL', key, 'waiting_since')
-      finish_cancelled(job, 'actorUserId', actor)
+      finish_cancelled(job, 'actorUserId', actor, 'reason', reason)
       word = 'CANCELLED'
     elseif stale then
       end_attempt(job, 'cancel')
-      finish_cancelled(job, 'actorUserId', actor)
+      finish_cancelled(job, 'actorUserId', actor, 'reason', reason)
       word = 'CANCELLED'
     elseif word == 'REQUESTED' then
       redis.call('XADD', Q .. 'control', 'MAXLEN', '~', '1000', '*', 'kind', 'cancel', 'job', id,

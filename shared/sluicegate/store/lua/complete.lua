@@ -32,7 +32,7 @@ for at = 1, N do
     redis.call('HSET', key, 'status', 'succeeded', 'finished_at', int(now),
       'ended', ending(token, 'complete', worker))
     if job.cancel_at then
-      next_event(id, 'job.cancel.too_late', 'workerId', worker)
+      cancel_event(job, 'job.cancel.too_late', 'workerId', worker)
     end
     next_event(id, 'job.succeeded', 'workerId', worker, 'attempt', int(job.attempt))
     free_slots(job.lane, id)

@@ -130,7 +130,7 @@ class Command:
             output=bytes(self._streams.tail),
             timed_out=self._timed_out,
             duration_seconds=self._over - self._began,
-            receipt=self._receipt(self._stop_request) if self._stop_request else None,
+            receipt=self.receipt,
         )
 
     async def stop(self, requested_at_ms: int | None = None) -> dict[str, Any]:
@@ -148,6 +148,16 @@ class Command:
         if self._status is None:
             self._timed_out = True
             self._begin_stop(None)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its whole tree has, or what is left of it is past any signal."""
+        return self._ended.is_set()
+
+    @property
+    def receipt(self) -> dict[str, Any] | None:
+        """That of its stop, once it has ended so."""
+        return self._receipt(self._stop_request) if self._stop_request and self.has_ended else None
 
     async def pause(self) -> None:
         """SIGSTOP to the whole tree; returns when all of it stands still. Nothing once stopped."""

@@ -42,3 +42,21 @@ def receipt(
         "groupEmptyAt": None if empty_at_ms is None else to_rfc3339(empty_at_ms),
         "survivors": list(survivors),
     }
+
+
+def whole(
+    receipts: Sequence[dict[str, Any]], *, requested_at_ms: int, delivered_at_ms: int
+) -> dict[str, Any]:
+    """One receipt of several commands that were stopped together; of none, that nothing was running.
+
+    delivered_at_ms: when the request reached the worker.
+    """
+    signals = [signalled for each in receipts for signalled in each["signals"]]
+    emptied = [each["groupEmptyAt"] for each in receipts] or [to_rfc3339(delivered_at_ms)]
+    return {
+        "requestedAt": to_rfc3339(requested_at_ms),
+        "deliveredAt": to_rfc3339(delivered_at_ms),
+        "signals": sorted(signals, key=lambda signalled: str(signalled["at"])),
+        "groupEmptyAt": None if None in emptied else max(emptied),
+        "survivors": [pid for each in receipts for pid in each["survivors"]],
+    }

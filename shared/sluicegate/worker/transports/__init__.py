@@ -45,6 +45,10 @@ class Claimed(Protocol):
     def live_control(self) -> LiveControl | None:
         """What operators wanted of this run when it was claimed."""
 
+    @property
+    def cancel_requested_ms(self) -> int | None:
+        """When its cancel was asked for, if that was before the answer to the claim."""
+
     def job(self) -> Job: ...
 
 

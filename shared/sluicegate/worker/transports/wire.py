@@ -57,6 +57,11 @@ class RemoteAttempt(NamedTuple):
     def live_control(self) -> LiveControl | None:
         return live_control(self.rendered)
 
+    @property
+    def cancel_requested_ms(self) -> int | None:
+        asked = self.rendered.cancel_requested_at
+        return from_rfc3339(asked) if asked else None
+
     def job(self) -> Job:
         return self.rendered
 
