@@ -28,7 +28,9 @@ from benchmarks import (
     memory,
     over_http,
     pause,
+    pause_seen,
     pickup,
+    quiesce,
     streams,
 )  # fmt: skip
 from benchmarks.report import Measured, Report
@@ -36,7 +38,8 @@ from benchmarks.subject import WARM_UP, Round, Scale, Subject, Unmeasured, figur
 from sluicegate.errors import SluicegateError
 
 SUBJECTS: Final = (
-    ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, *pickup.SUBJECTS, cancel.SUBJECT, pause.SUBJECT,
+    ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, *pickup.SUBJECTS, cancel.SUBJECT,
+    *pause.SUBJECTS, pause_seen.SUBJECT, quiesce.SUBJECT,
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
     artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT,
 )  # fmt: skip
@@ -57,7 +60,7 @@ def main(only: tuple[str, ...], runs: int | None, quick: bool, json_path: Path |
     """Measure the queue on this machine, with a store and processes of its own, on loopback."""
     if listed:
         for each in SUBJECTS:
-            click.echo(f"{each.name:<12} {each.says}")
+            click.echo(f"{each.name:<12} {each.says}{' (only when named)' if each.long else ''}")
         return
     scale = Scale(runs or (QUICK_RUNS if quick else RUNS), quick)
     try:
@@ -77,7 +80,7 @@ def _chosen(only: Sequence[str]) -> list[Subject]:
     names = [each.name for each in SUBJECTS]
     if unknown := sorted(set(only) - set(names)):
         raise click.UsageError(f"no subject {', '.join(unknown)}; there are {', '.join(names)}")
-    return [each for each in SUBJECTS if not only or each.name in only]
+    return [each for each in SUBJECTS if (each.name in only if only else not each.long)]
 
 
 async def _measure_all(subjects: Sequence[Subject], scale: Scale) -> Report:

@@ -50,7 +50,7 @@ def make(settings: WorkerSettings, number: int) -> Worker:
     # A worker locks its folder, also against another one of its process.
     folder = settings.workspaces / str(number)
     own = structs.replace(settings, worker_id=f"bench-{os.getpid()}-{number}", worker_dir=folder)
-    worker = Worker.from_redis(settings=own)
+    worker = Worker.from_settings(own)
     worker.handler("task")(run_task)
     for handler in (noop, stamp, trap):
         worker.handler(handler.__name__)(handler)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import json
 import os
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.subject import Unmeasured
 from sluicegate.dev.tethered import tethered
@@ -35,6 +36,12 @@ class Program:
         if self._process.returncode is not None:
             tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-10:])
             raise Unmeasured(f"{self.module} ended with status {self._process.returncode}:\n{tail}")
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """The lines of its log with this event, so far."""
+        texts = self._log.read_text(errors="replace").splitlines(keepends=True)
+        whole = [json.loads(text) for text in texts if text.startswith("{") and text.endswith("\n")]
+        return [line for line in whole if line["event"] == event]
 
     async def stop(self) -> None:
         with contextlib.suppress(ProcessLookupError):

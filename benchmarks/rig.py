@@ -77,30 +77,39 @@ class Rig:
             await store.close()
 
     @contextlib.asynccontextmanager
-    async def workers(self, *, slots: int, each: int = 1, processes: int = 1) -> AsyncIterator[list[Program]]:
-        """Measured workers, `each` of them in every process, all known to the store."""
+    async def workers(
+        self, *, slots: int, each: int = 1, processes: int = 1, url: str | None = None, **settings: str
+    ) -> AsyncIterator[list[Program]]:
+        """Measured workers, `each` of them in every process, all known to the store.
+
+        url: the queue_api through which they work, else beside the store. settings: variables without their
+        prefix.
+        """
         async with contextlib.AsyncExitStack() as stack, self.store() as store:
             environment = {
                 "SLUICEGATE_WORKER_CONCURRENCY": str(slots),
                 # Interrupted, nobody wants to wait for jobs that would run for ever.
                 "SLUICEGATE_WORKER_SHUTDOWN_SECONDS": "0",
                 "BENCH_WORKERS": str(each),
+                **({} if url is None else {"SLUICEGATE_URL": url}),
+                **{f"SLUICEGATE_{key}": value for key, value in settings.items()},
             }
+            before = len(await workers.listing(store))
             started = [
                 await stack.enter_async_context(self.program("benchmarks.measured_worker", environment))
                 for _ in range(processes)
             ]
 
             async def all_there() -> bool:
-                return len(await workers.listing(store)) >= each * processes
+                return len(await workers.listing(store)) >= before + each * processes
 
             await until(all_there, "the workers are there", *started, every_seconds=0.1)
             yield started
 
     @contextlib.asynccontextmanager
-    async def service(self, name: str) -> AsyncIterator[str]:
+    async def service(self, name: str, **settings: str) -> AsyncIterator[str]:
         """The address of `services.<name>`, an HTTP service, once it is ready."""
-        async with self.service_process(name) as (_, url):
+        async with self.service_process(name, **settings) as (_, url):
             yield url
 
     @contextlib.asynccontextmanager

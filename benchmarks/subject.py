@@ -51,12 +51,16 @@ Rounds = Callable[[Scale], AsyncGenerator[Round, None]]
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """rounds: yields `len(scale.rounds)` rounds, of which the first are for warming up."""
+    """rounds: yields `len(scale.rounds)` rounds, of which the first are for warming up.
+
+    long: measured only when it is named, since all the others are to be done in ten minutes.
+    """
 
     name: str
     says: str
     rounds: Rounds
     limit_seconds: float = 90.0
+    long: bool = False
 
 
 class Figure(Struct, frozen=True, kw_only=True):
