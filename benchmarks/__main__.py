@@ -31,6 +31,7 @@ from benchmarks import (
     pause_seen,
     pickup,
     quiesce,
+    redact,
     streams,
 )  # fmt: skip
 from benchmarks.report import Measured, Report
@@ -41,7 +42,7 @@ SUBJECTS: Final = (
     ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, *pickup.SUBJECTS, cancel.SUBJECT,
     *pause.SUBJECTS, pause_seen.SUBJECT, quiesce.SUBJECT,
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
-    artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT,
+    artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT, redact.SUBJECT,
 )  # fmt: skip
 RUNS: Final = 5
 QUICK_RUNS: Final = 2

@@ -103,7 +103,7 @@ def test_the_subjects_are_listed() -> None:
     assert [line.split()[0] for line in ended.stdout.splitlines()] == [
         "ceiling", "enqueue", "drain", "pickup", "pickup-200", "delayed", "cancel", "pause", "pause-rounds",
         "pause-seen", "quiesce", "http-enqueue", "http-work", "streams", "long-polls", "artifact", "idle",
-        "memory", "claim-cost",
+        "memory", "claim-cost", "redact",
     ]  # fmt: skip
 
 

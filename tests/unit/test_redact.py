@@ -1,12 +1,16 @@
 """Secrets never come out, whole or in pieces; everything else comes out unchanged."""
 
+import re
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluicegate.redact import REACH, Redactor
+from sluicegate.redact import Redactor
+from sluicegate.secret_search import WINDOWS
+from sluicegate.secret_shapes import REACH, SHAPES
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nMIIEow+/AB12==\n-----END RSA PRIVATE KEY-----"
 TOKENS = [
@@ -92,25 +96,89 @@ def test_the_longest_value_wins_and_a_copy_learns_alone() -> None:
 
 
 VALUES = ["hunter2", "hunter2-longer", "aaaa", "aaaaab", "with blank in it", "zwölf\nZeilen lang", "abcabd"]
+FORMS = [*(value.encode() for value in VALUES), b"with%20blank%20in%20it", b"zw%C3%B6lf%0AZeilen%20lang",
+         b"zw\xc3\xb6lf\\nZeilen lang", b"Zeilen lang"]  # fmt: skip
 PIECES = st.sampled_from(
     [*TOKENS, *VALUES, "hunter", "aaa", "abcabcabd", "ghp_", "eyJ", "-----BEGIN ",
      "-----BEGIN CERTIFICATE-----",
      "-----END CERTIFICATE-----", "https://", "http://u", ":p@", "://x:y@h ", "sk-", "AKIA", "x", " ",
      "\n", "-",
-     "github_", "ü", "s", "/", "@", "BEGIN", "-----BEGIN RSA PRIVATE KEY-----\n"]
+     "github_", "ü", "s", "/", "@", "BEGIN", "-----BEGIN RSA PRIVATE KEY-----\n",
+     "xoxb-", "xapp-1", "gloas-", "hooks.slack.com/", "AIza", "sgwt_k3yk3y", "zw%C3", "%B6lf%0AZeilen%20lang",
+     "." * (WINDOWS[1] - 3), "word " * (WINDOWS[0] // 5), "y" * (WINDOWS[0] - 9), "z" * 43]
 )  # fmt: skip
+SPLIT = st.lists(st.integers(0, 400) | st.integers(0, 4 * WINDOWS[0]), max_size=12)
+
+
+def naively(data: bytes) -> bytes:
+    """One pattern, tried at every byte: slow, and easy to believe."""
+    forms = sorted(FORMS, key=len, reverse=True)
+    everything = b"|".join([*map(re.escape, forms), *(shape.pattern for shape in SHAPES)])
+
+    def instead(match: re.Match[bytes]) -> bytes:
+        return b"://[redacted]@" if match.lastgroup == "user" else b"[redacted]"
+
+    return re.sub(everything, instead, data)
+
+
+def streamed(redactor: Redactor, data: bytes, cuts: Sequence[int]) -> bytes:
+    stream = redactor.stream()
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    out = [stream.feed(data[start:end]) for start, end in pairwise(places)]
+    return b"".join([*out, stream.close()])
 
 
 @settings(max_examples=400, deadline=None)
-@given(pieces=st.lists(PIECES, max_size=14), cuts=st.lists(st.integers(0, 400), max_size=12))
+@given(pieces=st.lists(PIECES, max_size=14), cuts=SPLIT)
 def test_a_stream_gives_what_the_whole_would_have_given(pieces: list[str], cuts: list[int]) -> None:
     """70-31, H-13: however output is split over chunks, the result is that of redacting it whole."""
     data = "".join(pieces).encode()
     redactor = Redactor(VALUES)
-    stream = redactor.stream()
-    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    out = [stream.feed(data[start:end]) for start, end in pairwise(places)]
-    assert b"".join([*out, stream.close()]) == redactor.data(data)
+    assert redactor.data(data) == naively(data)
+    assert streamed(redactor, data, cuts) == naively(data)
+
+
+@pytest.mark.parametrize(
+    "secret", [*TOKENS, *VALUES, "https://u:pa55@h.org/x", "redis://:pa55@h:6379/0", "http://ghost@h.org"]
+)
+def test_a_secret_may_be_split_anywhere(secret: str) -> None:
+    """70-31: also when split over two chunks; or over as many as it has bytes."""
+    data = f"a {secret} b".encode()
+    redactor = Redactor(VALUES)
+    expected = naively(data)
+    assert secret.encode() not in expected
+    for cut in range(len(data)):
+        assert streamed(redactor, data, [cut]) == expected
+    assert streamed(redactor, data, range(len(data))) == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    token=st.sampled_from(SHAPES).flatmap(
+        lambda shape: st.from_regex(
+            re.compile(shape.pattern.replace(b"(?<![A-Za-z0-9_])", b"")), fullmatch=True
+        )
+    ),
+    before=st.binary(max_size=20),
+    after=st.binary(max_size=20),
+    cuts=SPLIT,
+)
+def test_whatever_has_a_shape_is_found(token: bytes, before: bytes, after: bytes, cuts: list[int]) -> None:
+    """H-13: what is looked for first, and fast, hides nothing that a pattern would have found."""
+    data = before + token + after
+    assert streamed(Redactor(VALUES), data, cuts) == naively(data)
+
+
+@settings(max_examples=100, deadline=None)
+@given(value=st.text(min_size=4, max_size=60), before=st.binary(max_size=9), cut=st.integers(0, 80))
+def test_whatever_a_value_is_made_of_it_is_found(value: str, before: bytes, cut: int) -> None:
+    """H-13: any characters, in any encoding that is no text too."""
+    redactor = Redactor([value])
+    data = before + value.encode("utf-8", "surrogatepass") + before
+    out = streamed(redactor, data, [cut])
+    assert out == redactor.data(data)
+    if redactor.values and before.find(redactor.values[-1]) < 0:
+        assert redactor.values[0] not in out
 
 
 def test_byte_by_byte_and_over_the_reach() -> None:
