@@ -34,7 +34,7 @@ from sluicegate.operations.answers import (
 )
 from sluicegate.operations.artifacts import UploadCall
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
-from sluicegate.operations.kept_work import Fact, FactCall, StepCall
+from sluicegate.operations.kept_work import DroppedSteps, DropStepsCall, Fact, FactCall, StepCall
 from sluicegate.operations.presence import Credential, DepartCall, Departed, PresenceCall, WorkerQuery
 from sluicegate.operations.reasons import Why
 from sluicegate.operations.tool_schema import ToolAnswer, ToolsAnswer
@@ -212,9 +212,19 @@ ROUTES: Final = (
         errors=("job_not_found", "job_not_authorized"),
     ),
     Endpoint(
+        method="POST", path=JOB + "/steps/drop", handler=kept_work.drop_steps, may="worker", tag="workers",
+        summary="Forget the finished steps from one on: they are to run again",
+        body=DropStepsCall, replies={200: DroppedSteps}, errors=HELD,
+    ),
+    Endpoint(
         method="POST", path=JOB + "/facts", handler=kept_work.keep_fact, may="worker", tag="workers",
-        summary="Keep a fact with the job; the first value stays", body=FactCall, replies={200: Fact},
-        errors=HELD,
+        summary="Keep a fact with the job; the first value stays, unless it is to be replaced",
+        body=FactCall, replies={200: Fact}, errors=HELD,
+    ),
+    Endpoint(
+        method="GET", path=JOB + "/facts", handler=kept_work.facts, may="viewer", also=("producer", "worker"),
+        tag="jobs", summary="What workers keep with the job for its next attempt, by name",
+        replies={200: Items[Fact]}, errors=("job_not_found", "job_not_authorized"),
     ),
     Endpoint(
         method="GET", path=WORKERS + "/me", handler=remote_workers.credential, may="worker", tag="workers",

@@ -53,6 +53,18 @@ async def test_the_first_value_of_a_fact_stays(store: Store, builder: JobBuilder
     assert await contents(store) == before
 
 
+async def test_a_fact_that_changes_has_its_last_value(store: Store, builder: JobBuilder) -> None:
+    """H-2: what a budget has left of it; after a release the next worker reads it."""
+    made = await builder.running()
+    for value in ("1", "2"):
+        await shelves.change_fact(store, "worker-1", made.job_id, made.token, "used", value)
+    await shelves.state_fact(store, "worker-1", made.job_id, made.token, "first", "a")
+    await builder.ended(made, endings.Release(made.job_id, made.token))
+    assert await shelves.facts(store, made.job_id) == {"used": "2", "first": "a"}
+    with pytest.raises(LeaseLost):
+        await shelves.change_fact(store, "worker-1", made.job_id, made.token, "used", "3")
+
+
 def artifact(made: Made, name: str, number: int = 1) -> shelves.Artifact:
     return shelves.Artifact(
         id=f"{number}", job_id=made.job_id, name=name, content_type="text/plain", size_bytes=number,

@@ -166,6 +166,7 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
             "attach", worker="worker-1", id=running.job_id, token=1, shelf=shelf, name="n", value="v", once=1,
             most=0,
         )  # fmt: skip
+    await store.run("drop_steps", worker="worker-1", id=running.job_id, token=1, first=1)
     limits = {"max_log_bytes": 1, "max_log_entries": 1}
     item = (running.job_id, 1, "info", "a long line", "", 1, 1)
     await store.run("append_events", [item], worker="worker-1", **limits)

@@ -43,6 +43,16 @@ async def test_a_dead_letter_starts_anew(store: Store, builder: JobBuilder) -> N
     assert await store.command("HGETALL", keys.job_shelf(made.job_id, "facts")) == ["start_commit", "abc"]
 
 
+async def test_the_budget_of_its_step_is_there_again_too(store: Store, builder: JobBuilder) -> None:
+    """H-2, 70-29: a new life is a new budget; hard resets stay used."""
+    made = await builder.running(max_attempts=1)
+    for name in ("step_budget", "hard_resets"):
+        await shelves.change_fact(store, made.worker, made.job_id, made.token, name, "1")
+    await builder.ended(made, endings.Fail(made.job_id, made.token, "broken"))
+    await dead_letters.redrive(store, [made.job_id], actor="ann")
+    assert await shelves.facts(store, made.job_id) == {"hard_resets": "1"}
+
+
 async def test_all_attempts_are_there_again(store: Store, builder: JobBuilder) -> None:
     """Q-8: counted from 1, releases from 0; and then it may die again."""
     store.settings = msgspec.structs.replace(store.settings, retry_backoff_base_seconds=0)

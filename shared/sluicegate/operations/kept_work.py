@@ -36,13 +36,24 @@ class StepCall(Held):
     step: FinishedStep
 
 
+class DropStepsCall(Held):
+    first: Annotated[int, Meta(ge=0, le=9_999, description="index of the first step to forget, from 0")]
+
+
+class DroppedSteps(Struct, rename="camel", kw_only=True):
+    dropped: int
+
+
 class FactCall(Held):
+    """replace: for a fact that changes; else the first value stays."""
+
     name: FactName
-    value: Annotated[str, Meta(max_length=4_096)]
+    value: Annotated[str, Meta(max_length=16_384)]
+    replace: bool = False
 
 
 class Fact(Struct, rename="camel", kw_only=True):
-    """A fact as it is kept: the first value that was given to its name."""
+    """A fact as it is kept."""
 
     name: str
     value: str
@@ -56,8 +67,20 @@ async def save_step(store: Store, who: Identity, job_id: str, call: StepCall) ->
     return step
 
 
-async def keep_fact(store: Store, who: Identity, job_id: str, call: FactCall) -> Fact:
-    """Keep a fact, unless one of this name is kept. Raises LeaseLost, NotFound, Forbidden."""
+async def drop_steps(store: Store, who: Identity, job_id: str, call: DropStepsCall) -> DroppedSteps:
+    """Forget finished steps, so that they run again. Raises LeaseLost, NotFound, Forbidden."""
     worker_id, token = await worker_calls.held(store, who, job_id, call)
+    return DroppedSteps(dropped=await shelves.drop_steps(store, worker_id, job_id, token, call.first))
+
+
+async def keep_fact(store: Store, who: Identity, job_id: str, call: FactCall) -> Fact:
+    """Keep a fact, unless one of this name is kept and is not to be replaced.
+
+    Raises LeaseLost, NotFound, Forbidden.
+    """
+    worker_id, token = await worker_calls.held(store, who, job_id, call)
+    if call.replace:
+        await shelves.change_fact(store, worker_id, job_id, token, call.name, call.value)
+        return Fact(name=call.name, value=call.value)
     value = await shelves.state_fact(store, worker_id, job_id, token, call.name, call.value)
     return Fact(name=call.name, value=value)

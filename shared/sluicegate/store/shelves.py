@@ -50,6 +50,14 @@ async def save_step(
     await _attach(store, worker_id, job_id, token, "steps", name, value, most=MOST_STEPS)
 
 
+async def drop_steps(store: Store, worker_id: str, job_id: str, token: int, first: int) -> int:
+    """Forget the finished steps from this index on; how many that were. Raises LeaseLost, NotFound."""
+    reply = await store.run("drop_steps", worker=worker_id, id=job_id, token=token, first=first)
+    if reply[0] != "DROPPED":
+        raise words.refused(reply[0], job_id)
+    return int(reply[1])
+
+
 async def steps(store: Store, job_id: str) -> list[StepCheckpoint]:
     """The finished steps, in order."""
     flat = await store.command("HVALS", keys.job_shelf(job_id, "steps"))
@@ -96,6 +104,17 @@ async def state_fact(store: Store, worker_id: str, job_id: str, token: int, name
         store, worker_id, job_id, token, "facts", name, value.encode(), once=True, most=MOST_FACTS
     )
     return kept
+
+
+async def change_fact(store: Store, worker_id: str, job_id: str, token: int, name: str, value: str) -> None:
+    """Keep a fact that changes: the last value stays. Raises LeaseLost, NotFound."""
+    await _attach(store, worker_id, job_id, token, "facts", name, value.encode(), most=MOST_FACTS)
+
+
+async def facts(store: Store, job_id: str) -> dict[str, str]:
+    """All that is known of the job, by name."""
+    flat = await store.command("HGETALL", keys.job_shelf(job_id, "facts"))
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 async def _attach(

@@ -301,6 +301,27 @@ async def test_steps_and_facts_are_kept_under_the_lease(
     assert await transport.steps(job_id) == [checkpoint(0, "again"), checkpoint(1)]
 
 
+async def test_what_changes_under_the_lease(store: Store, transport: Transport, make: JobBuilder) -> None:
+    """H-2, 70-24: used budgets, and steps that are to run again; a stale holder changes nothing."""
+    attempt = await held(transport, make)
+    job_id, token = attempt.job_id, attempt.token
+    assert await transport.facts(job_id) == {}
+    await transport.change_fact(job_id, token, "step_budget", "1")
+    await transport.change_fact(job_id, token, "step_budget", "x" * 10_000)
+    await transport.state_fact(job_id, token, "start_commit", "abc")
+    for index in range(3):
+        await transport.save_step(job_id, token, checkpoint(index))
+    await transport.drop_steps(job_id, token, 1)
+    before = await contents(store)
+    with pytest.raises(LeaseLost):
+        await transport.change_fact(job_id, token + 1, "step_budget", "2")
+    with pytest.raises(LeaseLost):
+        await transport.drop_steps(job_id, token + 1, 0)
+    assert await contents(store) == before
+    assert await transport.facts(job_id) == {"step_budget": "x" * 10_000, "start_commit": "abc"}
+    assert await transport.steps(job_id) == [checkpoint(0)]
+
+
 async def test_operators_words_are_pushed(store: Store, transport: Transport, make: JobBuilder) -> None:
     """C-10, P-7: pause, resume, and the cancel of the jobs that this worker runs."""
     heard: list[Control] = []

@@ -1,4 +1,5 @@
--- redrive: give dead letters a new life, with their history and step checkpoints kept.
+-- redrive: give dead letters a new life, with their history and step checkpoints kept, and a new budget of the
+-- step that they are at.
 -- From     dead_letter        To  queued
 -- Args     actor              text     who
 --          reason             text     why; may be empty
@@ -26,6 +27,7 @@ for at = 1, N do
       redis.call('XDEL', Q .. 'dead', dead)
     end
     requeue(job)
+    redis.call('HDEL', key .. ':facts', 'step_budget')
     redis.call('HDEL', key, 'dead', 'attempt', 'releases', 'finished_at', 'error', 'failure_class', 'waiting_since')
     redis.call('HDEL', key, unpack(CONTROL_FIELDS))
     redis.call('HSET', key, 'redriven_at', int(now))

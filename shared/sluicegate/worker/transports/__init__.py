@@ -110,7 +110,16 @@ class Transport(Protocol):
 
     async def steps(self, job_id: str) -> list[StepCheckpoint]: ...
 
-    async def state_fact(self, job_id: str, token: int, name: str, value: str) -> str: ...
+    async def drop_steps(self, job_id: str, token: int, first: int) -> None:
+        """Forget the finished steps from this index on."""
+
+    async def state_fact(self, job_id: str, token: int, name: str, value: str) -> str:
+        """Keep a fact unless one of this name is kept; the value that is."""
+
+    async def change_fact(self, job_id: str, token: int, name: str, value: str) -> None:
+        """Keep a fact in place of an earlier one of this name."""
+
+    async def facts(self, job_id: str) -> dict[str, str]: ...
 
     async def put_artifact(
         self, job_id: str, token: int, name: str, content: bytes | Path, content_type: str

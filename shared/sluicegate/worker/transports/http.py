@@ -188,9 +188,19 @@ class HttpTransport:
         return (await self._get(f"{JOBS}/{job_id}/steps", wire.StepList)).items
 
     async def state_fact(self, job_id: str, token: int, name: str, value: str) -> str:
-        call = kept_work.FactCall(worker_id=self.worker_id, lease_token=str(token), name=name, value=value)
-        fact = await self._post(f"{JOBS}/{job_id}/facts", call, kept_work.Fact, retry_seconds=OUTAGE_SECONDS)
-        return fact.value
+        return (await self._keep_fact(job_id, token, name, value, replace=False)).value
+
+    async def change_fact(self, job_id: str, token: int, name: str, value: str) -> None:
+        await self._keep_fact(job_id, token, name, value, replace=True)
+
+    async def facts(self, job_id: str) -> dict[str, str]:
+        known = await self._get(f"{JOBS}/{job_id}/facts", wire.FactList)
+        return {fact.name: fact.value for fact in known.items}
+
+    async def drop_steps(self, job_id: str, token: int, first: int) -> None:
+        call = kept_work.DropStepsCall(worker_id=self.worker_id, lease_token=str(token), first=first)
+        path = f"{JOBS}/{job_id}/steps/drop"
+        await self._post(path, call, kept_work.DroppedSteps, retry_seconds=OUTAGE_SECONDS)
 
     async def put_artifact(
         self, job_id: str, token: int, name: str, content: bytes | Path, content_type: str
@@ -248,6 +258,14 @@ class HttpTransport:
                 f"{named!r}; unset it, or use that worker's token"
             )
         return named
+
+    async def _keep_fact(
+        self, job_id: str, token: int, name: str, value: str, *, replace: bool
+    ) -> kept_work.Fact:
+        call = kept_work.FactCall(
+            worker_id=self.worker_id, lease_token=str(token), name=name, value=value, replace=replace
+        )
+        return await self._post(f"{JOBS}/{job_id}/facts", call, kept_work.Fact, retry_seconds=OUTAGE_SECONDS)
 
     async def _claimed(self, call: calls.ClaimCall) -> wire.Claimed:
         return await self._post(

@@ -123,6 +123,15 @@ class RedisTransport:
     async def state_fact(self, job_id: str, token: int, name: str, value: str) -> str:
         return await shelves.state_fact(self._store, self.worker_id, job_id, token, name, value)
 
+    async def drop_steps(self, job_id: str, token: int, first: int) -> None:
+        await shelves.drop_steps(self._store, self.worker_id, job_id, token, first)
+
+    async def change_fact(self, job_id: str, token: int, name: str, value: str) -> None:
+        await shelves.change_fact(self._store, self.worker_id, job_id, token, name, value)
+
+    async def facts(self, job_id: str) -> dict[str, str]:
+        return await shelves.facts(self._store, job_id)
+
     async def put_artifact(
         self, job_id: str, token: int, name: str, content: bytes | Path, content_type: str
     ) -> shelves.Artifact:

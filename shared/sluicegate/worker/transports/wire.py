@@ -11,6 +11,7 @@ from sluicegate.errors import OutcomeUnknown, RequestError, StoreError, from_pro
 from sluicegate.log import log
 from sluicegate.model import Job, LiveControl, SystemState
 from sluicegate.operations import calls
+from sluicegate.operations.kept_work import Fact
 from sluicegate.store.claims import Wishes
 from sluicegate.store.endings import Complete, Ending, Fail, Release
 from sluicegate.store.events import Append
@@ -99,6 +100,10 @@ class Claimed(Struct):
 
 class StepList(Struct):
     items: list[StepCheckpoint]
+
+
+class FactList(Struct):
+    items: list[Fact]
 
 
 def wishes(item: Item) -> Wishes | RequestError:
