@@ -119,6 +119,19 @@ class WorkerMetrics:
             ("state",),
             registry=registry,
         )
+        self.checkpoint_pending_jobs = Gauge(
+            PREFIX + "checkpoint_pending_jobs",
+            "Jobs of this worker that were asked to wait and are not at a checkpoint yet, by who asked: "
+            "worker_pause (a quiesce) or operator (a pause of the run).",
+            ("reason",),
+            registry=registry,
+        )
+        self.checkpoint_pending_seconds = Gauge(
+            PREFIX + "checkpoint_pending_seconds",
+            "Seconds since the one of them that has been asked longest was asked; 0 when there is none.",
+            ("reason",),
+            registry=registry,
+        )
         self.step_duration_seconds = Histogram(
             PREFIX + "step_duration_seconds", "Seconds that one step took.", registry=registry, buckets=LONG
         )

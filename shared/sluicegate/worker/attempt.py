@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sluicegate.log import log
@@ -25,6 +26,7 @@ class RunningAttempt:
     """The worker's record of an attempt. `interruption` says why it should end, the strongest reason wins.
 
     lost: the lease is another's: kill at once and write nothing more. cancel: an operator asked.
+    rest_changed: called when it has come to rest, or goes on.
     """
 
     __slots__ = (
@@ -39,13 +41,15 @@ class RunningAttempt:
         "interrupted",
         "interruption",
         "receipts",
+        "rest_changed",
         "stopped",
         "task",
         "waiting_at_checkpoint",
     )
 
-    def __init__(self, claimed: Claimed) -> None:
+    def __init__(self, claimed: Claimed, rest_changed: Callable[[], None] = lambda: None) -> None:
         self.claimed = claimed
+        self.rest_changed = rest_changed
         self.began = time.monotonic()
         self.interruption: Interruption | None = None
         self.interrupted: asyncio.Event | None = None

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sluicegate.settings import WorkerSettings
 from sluicegate.worker.attempt import Interruption, RunningAttempt
+from sluicegate.worker.holds import Hold
 
 OWN_END_SECONDS: Final = 2.0
 """Beyond the grace of its signals, an interrupted handler has this long before its task is cancelled; it is
@@ -49,6 +50,14 @@ class Attempts:
     def current(self) -> list[RunningAttempt]:
         """Those that hold their jobs, as far as is known. Safe in any thread."""
         return list(self._running.values())
+
+    def on_their_way(self, reason: Hold) -> list[float]:
+        """For how many seconds each has been asked to wait that is not at a checkpoint yet. In any thread."""
+        return [
+            attempt.holds.held_seconds
+            for attempt in self.current()
+            if reason in attempt.holds.reasons and not attempt.at_rest and attempt.interruption is None
+        ]
 
     def holding(self, job_id: str, token: int) -> RunningAttempt | None:
         """The attempt that runs this job under this token."""

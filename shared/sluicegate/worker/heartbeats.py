@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 from sluicegate.errors import Forbidden, RequestError, SluicegateError, Unauthenticated
 from sluicegate.log import log
@@ -15,6 +17,9 @@ from sluicegate.model import SystemState
 from sluicegate.store.claims import Lease, Wishes
 from sluicegate.store.workers import LIVE_SECONDS, Presence
 from sluicegate.worker.transports import Transport
+
+GATHER_SECONDS: Final = 0.1
+"""What changes within this time is told together: a hundred jobs come to their checkpoints one by one."""
 
 Beat = tuple[Lease, Wishes | RequestError]
 
@@ -51,6 +56,10 @@ class Heartbeats:
 
     def start(self) -> None:
         self._thread.start()
+
+    def tell(self) -> None:
+        """What the presence says may have changed: say it soon. Nothing before start."""
+        self._wake()
 
     async def stop(self) -> None:
         """End the thread; returns when it has ended. May come before start."""
@@ -92,11 +101,12 @@ class Heartbeats:
                 wait = min(1.0, self._interval)
             self._metrics.heartbeat_lateness_seconds.observe(max(0.0, time.monotonic() - planned))
             planned = time.monotonic() + wait
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await woken.wait()
-            except TimeoutError:
-                continue
+                    if not self._stopping.is_set():
+                        await asyncio.sleep(GATHER_SECONDS)
+            woken.clear()
         if opened:
             await self._transport.close()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Literal
+from typing import Final, Literal, get_args
 
 Hold = Literal["worker_pause", "operator"]
 """worker_pause: a quiesce that this attempt is under. operator: this run was paused, or taken over."""
+HOLDS: Final[tuple[Hold, ...]] = get_args(Hold)
 
 
 class Holds:
@@ -65,6 +66,11 @@ class Holds:
         """How long the attempt has run, without the time in which it was held."""
         now = self._held_since if self.reasons else time.monotonic()
         return now - self._began - self._held
+
+    @property
+    def held_seconds(self) -> float:
+        """For how long it has been asked to wait, without a break; 0 while nothing holds it."""
+        return time.monotonic() - self._held_since if self.reasons else 0.0
 
     async def worked(self, seconds: float) -> None:
         """Wait until `worked_seconds` has come to `seconds`."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from sluicegate.guard_hits import GuardHits
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.store.endings import Cancelled, Complete, Ending, Fail
 from sluicegate.worker.attempt import RunningAttempt
+from sluicegate.worker.holds import HOLDS, Hold
 from sluicegate.worker.transports import Claimed, Found
 
 
@@ -14,9 +18,17 @@ class Measures:
 
     def __init__(self, metrics: WorkerMetrics, worker_id: str | None) -> None:
         self._cancel_latency = metrics.cancel_latency_seconds
+        self._pending_jobs = metrics.checkpoint_pending_jobs
+        self._pending_seconds = metrics.checkpoint_pending_seconds
         self._jobs = metrics.jobs if worker_id is not None else None
         self._worker_id = worker_id or ""
         self._guard_hits = GuardHits(metrics.jobs.guard_hits)
+
+    def watch(self, on_their_way: Callable[[Hold], list[float]]) -> None:
+        """Show whenever somebody looks how many attempts are on their way to a checkpoint, and how long."""
+        for reason in HOLDS:
+            self._pending_jobs.labels(reason).set_function(partial(_number, on_their_way, reason))
+            self._pending_seconds.labels(reason).set_function(partial(_longest, on_their_way, reason))
 
     def claimed(self, found: Found) -> None:
         """One claim was answered."""
@@ -41,6 +53,14 @@ class Measures:
         """The last attempt of a job has ended after so long; an attempt that is retried is none."""
         if self._jobs is not None and (status := _final_status(attempt.claimed, ending)):
             self._jobs.run_seconds.labels(status).observe(seconds)
+
+
+def _number(on_their_way: Callable[[Hold], list[float]], reason: Hold) -> float:
+    return len(on_their_way(reason))
+
+
+def _longest(on_their_way: Callable[[Hold], list[float]], reason: Hold) -> float:
+    return max(on_their_way(reason), default=0.0)
 
 
 def _final_status(claimed: Claimed, ending: Ending) -> str | None:

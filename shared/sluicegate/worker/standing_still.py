@@ -28,6 +28,7 @@ async def at_checkpoint(
     """Wait until nothing holds the attempt or it is asked to end; tells each hold as it begins and ends."""
     told: frozenset[Hold] = frozenset()
     attempt.waiting_at_checkpoint = True
+    attempt.rest_changed()
     interrupted = asyncio.ensure_future(attempt.interruption_event().wait())
     try:
         while not attempt.interruption:
@@ -45,6 +46,7 @@ async def at_checkpoint(
     finally:
         interrupted.cancel()
         attempt.waiting_at_checkpoint = False
+        attempt.rest_changed()
 
 
 async def where_it_is(
@@ -60,12 +62,14 @@ async def where_it_is(
                 await command.pause()
                 stopped = True
                 attempt.stopped.add(command)
+                attempt.rest_changed()
                 output.take(PAUSED, "pty")
                 await tell("task.paused", "Stopped where it was", reason="operator", hard=True, **step)
             else:
                 await command.resume()
                 stopped = False
                 attempt.stopped.discard(command)
+                attempt.rest_changed()
                 sentence = "Goes on until its next checkpoint" if attempt.holds else "Resumed"
                 await tell("task.resumed", sentence, reason="operator", hard=True, **step)
 

@@ -58,6 +58,7 @@ class Worker:
         counted = transport.worker_id if transport.name == "redis" else None
         self._measures = Measures(self._metrics, counted)
         self._attempts = Attempts(settings, self._measures.cancel_heard)
+        self._measures.watch(self._attempts.on_their_way)
         self._stop_requests = 0
         self._dismissal: SluicegateError | None = None
         self._stop_requested = asyncio.Event()
@@ -153,7 +154,7 @@ class Worker:
         self._outbox = outbox = Outbox(self._transport, self._refused)
         redactor = Redactor.from_environment(self.settings.secret_env)
         self._parts = WorkerParts(self.settings, self._transport, outbox, redactor, workspaces)
-        heartbeats = Heartbeats(
+        self._heartbeats = heartbeats = Heartbeats(
             self._transport.sibling(),
             interval_seconds=self.settings.heartbeat_seconds,
             leases=self._leases,
@@ -206,7 +207,7 @@ class Worker:
         )
 
     def _start(self, claimed: Claimed) -> None:
-        attempt = RunningAttempt(claimed)
+        attempt = RunningAttempt(claimed, self._heartbeats.tell)
         attempt.task = asyncio.create_task(self._attempt(attempt))
         self._attempts.add(attempt)
         self._pause.hold(attempt)
@@ -308,6 +309,7 @@ class Worker:
     def _hold_all(self) -> None:
         for attempt in self._attempts.current():
             self._pause.hold(attempt)
+        self._heartbeats.tell()
 
     def _dismiss(self, error: SluicegateError) -> None:
         """This worker's credential is not accepted any more: its leases run out, so what it runs must end."""

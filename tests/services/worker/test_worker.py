@@ -147,6 +147,42 @@ async def test_quiesce_reaches_a_worker_whose_slots_are_all_busy(
     assert (await kinds(store, job_id)).count("job.claimed") == 1
 
 
+async def test_a_worker_says_at_once_that_its_jobs_wait(store: Store, way: Way) -> None:
+    """70-23, P-11: its next heartbeat is 10 s away. Until then its metrics say what is asked of whom."""
+    worker = made(way, worker_concurrency=2)
+    go_on = asyncio.Event()
+
+    @worker.handler("busy")
+    async def busy(ctx: JobContext) -> None:
+        await ctx.event("work.began", "Began")
+        await go_on.wait()
+        await ctx.checkpoint()
+
+    def pending(what: str) -> float:
+        name, labels = f"sluicegate_checkpoint_pending_{what}", {"reason": "worker_pause"}
+        return worker.metrics_registry.get_sample_value(name, labels) or 0
+
+    async def says(state: str, waiting: list[str]) -> bool:
+        return [(each.state, sorted(each.paused_jobs)) for each in await workers.listing(store)] == [
+            (state, sorted(waiting))
+        ]
+
+    async with working(worker):
+        first = await begun(store)
+        second = (await JobBuilder(store).waiting(type="busy")).job_id
+        await until(lambda: _told(store, second, "work.began"), "the other one is at work, too")
+        await pause.change(store, action="pause", mode="quiesce", reason="disk", actor="someone")
+        await until(lambda: says("paused", [first]), "one waits", timeout=3)
+        assert pending("jobs") == 1
+        await until(lambda: pending("seconds") > 0, "it is asked for some time")
+        go_on.set()
+        await until(lambda: says("paused_at_checkpoint", [first, second]), "both wait", timeout=3)
+        assert (pending("jobs"), pending("seconds")) == (0, 0)
+        await pause.change(store, action="resume", actor="someone", force=True)
+        await until(lambda: _has_status(store, second, "succeeded"), "they go on", timeout=3)
+        await until(lambda: says("busy", []), "it says so", timeout=3)
+
+
 async def test_draining_lets_running_jobs_run(store: Store, way: Way) -> None:
     """P-9."""
     async with working(made(way)):

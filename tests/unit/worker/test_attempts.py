@@ -62,3 +62,21 @@ async def test_what_waits_is_bounded(running: Attempts, monkeypatch: pytest.Monk
     for number, expected in enumerate([None, "cancel", "cancel"]):
         running.add(attempt := await made(f"job-{number}"))
         assert attempt.interruption == expected
+
+
+async def test_those_that_are_asked_to_wait_and_do_not_wait_yet(running: Attempts) -> None:
+    """P-11: neither one at its checkpoint, nor one that is about to end, nor one that nobody asked."""
+    free, going, waiting, ending = [await made(f"job-{number}") for number in range(4)]
+    for attempt in (free, going, waiting, ending):
+        running.add(attempt)
+    for attempt in (going, waiting, ending):
+        attempt.holds.set("worker_pause", True)
+    waiting.waiting_at_checkpoint = True
+    ending.interrupt("cancel")
+    (seconds,) = running.on_their_way("worker_pause")
+    assert 0 <= seconds < 5
+    assert running.on_their_way("operator") == []
+    going.holds.set("worker_pause", False)
+    assert running.on_their_way("worker_pause") == []
+    assert going.holds.held_seconds == 0
+    await asyncio.gather(*(attempt.task for attempt in (free, going, waiting, ending) if attempt.task))

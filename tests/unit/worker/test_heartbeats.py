@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -154,3 +155,24 @@ async def test_stopping_does_not_wait_for_the_next_beat(queue: ScriptedTransport
 async def test_stop_may_come_before_start(heartbeats: Heartbeats) -> None:
     """A worker whose store went away while it started failed with another error than that one."""
     await heartbeats.stop()
+
+
+async def test_a_changed_presence_is_told_before_the_next_beat(queue: ScriptedTransport) -> None:
+    """70-23: and changes that come together are told together."""
+    waiting: list[str] = []
+    beating = Heartbeats(
+        queue, interval_seconds=3600.0, leases=list, deliver=lambda beats, system: None,
+        presence=lambda: msgspec.structs.replace(presence(), paused_jobs=list(waiting)),
+        dismissed=lambda error: None, metrics=WorkerMetrics(CollectorRegistry()),
+    )  # fmt: skip
+    beating.tell()  # nobody is there yet to tell
+    beating.start()
+    try:
+        await until(lambda: queue.announced, "it is announced")
+        for number in range(50):
+            waiting.append(f"job-{number}")
+            beating.tell()
+        await until(lambda: queue.announced[-1].paused_jobs == waiting, "all of them are told", timeout=3)
+        assert len(queue.announced) <= 5
+    finally:
+        await beating.stop()

@@ -10,6 +10,7 @@ from sluicegate.metrics import WorkerMetrics
 from sluicegate.model import SystemState
 from sluicegate.store.endings import Cancelled, Complete, Ending, Fail, Release
 from sluicegate.worker.attempt import RunningAttempt
+from sluicegate.worker.holds import Hold
 from sluicegate.worker.measures import Measures
 from tests.support.scripted_transport import claimed, found
 
@@ -94,6 +95,20 @@ def test_last_attempts_by_how_they_ended(
         if sample.name == "sluicegate_job_run_seconds_sum"
     }
     assert counted == ({status: 2.5} if status else {})
+
+
+def test_jobs_on_their_way_to_a_checkpoint(registry: CollectorRegistry, measures: Measures) -> None:
+    """P-11: how many there are and for how long the first was asked, as it is when somebody looks."""
+    asked: dict[Hold, list[float]] = {"worker_pause": [2.5, 61.0], "operator": []}
+    measures.watch(lambda reason: asked[reason])
+
+    def shown(name: str, reason: str) -> float | None:
+        return registry.get_sample_value(f"sluicegate_checkpoint_pending_{name}", {"reason": reason})
+
+    assert (shown("jobs", "worker_pause"), shown("seconds", "worker_pause")) == (2, 61)
+    assert (shown("jobs", "operator"), shown("seconds", "operator")) == (0, 0)
+    asked["worker_pause"].clear()
+    assert (shown("jobs", "worker_pause"), shown("seconds", "worker_pause")) == (0, 0)
 
 
 def test_how_long_a_cancel_took(registry: CollectorRegistry, measures: Measures) -> None:
