@@ -91,7 +91,7 @@ def _wrong_texts(values: Mapping[str, str], kind: Any) -> Iterator[Problem]:
         try:
             msgspec.convert(values[name], _without_none(field.type), strict=False)
         except msgspec.ValidationError as error:
-            yield located(error, f".{name}")
+            yield located(error, f".{name}", _without_none(field.type))
 
 
 @cache

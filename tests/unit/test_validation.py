@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import pytest
 from msgspec import Meta, Struct
@@ -46,6 +47,27 @@ def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(BadRequest) as caught:
         decode(body, NewJob)
     assert caught.value.code == "bad_request"
+
+
+class Choice(Struct):
+    mode: Literal["drain", "quiesce"] | None = None
+    colour: Annotated[Literal["red", "green"], Meta(description="of the lamp")] = "red"
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda: decode(b'{"mode":"sleep","colour":"blue"}', Choice),
+        lambda: convert_text({"mode": "sleep", "colour": "blue"}, Choice),
+    ],
+    ids=["body", "text"],
+)
+def test_a_choice_says_what_there_is_to_choose(refused: Callable[[], Choice]) -> None:
+    with pytest.raises(Invalid) as caught:
+        refused()
+    assert {each["path"]: each["message"].partition(": ")[2] for each in caught.value.extra["errors"]} == {
+        "mode": "it is one of drain, quiesce", "colour": "it is one of red, green",
+    }  # fmt: skip
 
 
 def test_every_wrong_field_is_named() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import types
-from typing import Any, Final, TypedDict, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, Literal, TypedDict, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -59,13 +59,18 @@ def find(value: Any, kind: Any, path: str) -> list[Problem]:
     return inner or _leaf(value, kind, path)
 
 
-def located(error: Exception, path: str) -> Problem:
-    """msgspec's sentence about a value at `path`, the place that it names joined to the path."""
+def located(error: Exception, path: str, kind: Any = Any) -> Problem:
+    """msgspec's sentence about a value at `path`, the place that it names joined to the path.
+
+    kind: what the value should have been; of a choice of words the sentence then says which there are.
+    """
     message, _, place = str(error).partition(" - at `$")
     path += place.removesuffix("`")
     if named := _NAMED.match(message):
         path = f"{path}.{named['name']}"
         message = "is required" if named["what"] == "missing required" else "is not a field here"
+    if message.startswith("Invalid enum value") and (choices := _choices(kind)):
+        message += f": it is one of {', '.join(choices)}"
     return {"path": path, "message": message}
 
 
@@ -87,8 +92,13 @@ def _leaf(value: Any, kind: Any, path: str) -> list[Problem]:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        return [located(error, path)]
+        return [located(error, path, kind)]
     return []
+
+
+def _choices(kind: Any) -> list[str]:
+    plain = _without_none(get_args(kind)[0] if hasattr(kind, "__metadata__") else kind)
+    return [str(each) for each in get_args(plain)] if get_origin(plain) is Literal else []
 
 
 def _convertible(value: Any, kind: Any) -> bool:

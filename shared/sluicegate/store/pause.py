@@ -48,15 +48,23 @@ async def change(
         case "UNTIL_PASSED":
             raise BadRequest.field("until", "must lie in the future, by the store's clock")
         case "UNCHANGED":
-            raise Conflict("nothing would change", code="pause_unchanged")
+            already = (
+                "the workers are paused already, in this mode and for this reason"
+                if action == "pause"
+                else "the workers are running already"
+            )
+            raise Conflict(already, code="pause_unchanged")
         case "VERSION_CONFLICT":
             state = rendering.system(reply[1]) if reply[1] else None
             now = state.version if state else 0
             raise Conflict(f"the pause state is at version {now}", code="version_conflict", version=now)
         case "NOT_DRAINED":
             counts = await _counts(store)
+            running = counts.running + counts.stale_running
+            still = f"{running} {'job' if running == 1 else 'jobs'} still {'runs' if running == 1 else 'run'}"
+            stale = f", {counts.stale_running} of them stale" if counts.stale_running else ""
             raise Conflict(
-                f"{counts.running + counts.stale_running} jobs still run; force the resume to go on",
+                f"{still}{stale}: wait for the drain, or force the resume",
                 code="not_drained",
                 metrics=metrics(counts),
             )

@@ -125,6 +125,7 @@ async def test_an_unchanged_pause_is_a_conflict(control: ClientSession, store_ur
     before = dump(store_url)
     code, problem = await post(control, RESUME)
     assert (code, problem["code"]) == (409, "pause_unchanged")
+    assert problem["detail"] == "the workers are running already"
     assert dump(store_url) == before
     await post(control, PAUSE)
     before = dump(store_url)
@@ -142,6 +143,7 @@ async def test_resume_waits_for_the_drain_unless_forced(
     before = dump(store_url)
     code, problem = await post(control, RESUME)
     assert (code, problem["code"]) == (409, "not_drained")
+    assert problem["detail"] == "1 job still runs: wait for the drain, or force the resume"
     assert problem["metrics"] == {
         "queued": 0,
         "delayed": 0,
