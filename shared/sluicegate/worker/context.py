@@ -296,6 +296,7 @@ class JobContext:
                     sigint_seconds=self.settings.stop_sigint_grace_seconds,
                     sigterm_seconds=self.settings.stop_sigterm_grace_seconds,
                 ),
+                redactor=self.redactor,
             )
             result = await self._watched(command, watch, output, place)
         finally:

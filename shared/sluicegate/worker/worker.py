@@ -139,6 +139,7 @@ class Worker:
         with self._signals(handle_signals):
             await self._transport.open()
             try:
+                await _end_abandoned()
                 workspaces = Workspaces(self.settings.workspaces)
                 try:
                     await self._work(policy, workspaces)
@@ -337,6 +338,14 @@ class Worker:
 
     def _refused(self, ending: Ending, error: RequestError) -> None:
         log.warning("worker.ending.refused", job_id=ending.job_id, code=error.code)
+
+
+async def _end_abandoned() -> None:
+    """Before their folders are removed under them."""
+    from sluicegate.worker.process.guard_link import end_abandoned
+
+    if ended := await asyncio.to_thread(end_abandoned):
+        log.warning("worker.abandoned.ended", processes=ended)
 
 
 def _settings(concurrency: int | None, capabilities: Sequence[str] | None, **flags: Any) -> WorkerSettings:

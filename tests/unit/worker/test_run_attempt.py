@@ -28,6 +28,7 @@ from tests.support.wait import until
 RECEIPT = {
     "requestedAt": "then",
     "deliveredAt": "then",
+    "processes": [],
     "signals": [],
     "groupEmptyAt": "now",
     "survivors": [],

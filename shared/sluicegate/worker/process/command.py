@@ -9,16 +9,22 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
+from sluicegate.log import log
+from sluicegate.redact import Redactor
 from sluicegate.times import now_ms
 from sluicegate.worker.process import lost_guard, pulse
+from sluicegate.worker.process.guard.reaper import KILL_REPORT_SECONDS
 from sluicegate.worker.process.guard_link import GuardLink
 from sluicegate.worker.process.pulse import Pulse
-from sluicegate.worker.process.receipt import Signalled, StopRequest, receipt
+from sluicegate.worker.process.receipt import Process, Signalled, StopRequest, receipt
 from sluicegate.worker.process.streams import OnOutput, Streams
+
+MUTE_SECONDS: Final = KILL_REPORT_SECONDS + 5.0
+"""So long after its last signal should have left, a guard that has not told the end is passed over."""
 
 
 class Grace(Struct, frozen=True, kw_only=True):
@@ -59,11 +65,12 @@ class Command:
     delivered. Cancelling either leaves it running: then call `kill_now`. It never outlives this process.
     """
 
-    def __init__(self, link: GuardLink, streams: Streams, grace: Grace) -> None:
+    def __init__(self, link: GuardLink, streams: Streams, grace: Grace, redactor: Redactor) -> None:
         self.pid = 0
         self._link = link
         self._streams = streams
         self._grace = grace
+        self._redactor = redactor
         self._started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._guard_done = asyncio.Event()
         self._ended = asyncio.Event()
@@ -71,10 +78,12 @@ class Command:
         self._status: tuple[int | None, int | None] | None = None
         self._timed_out = False
         self._stop_request: StopRequest | None = None
+        self._processes: list[Process] = []
         self._signals: list[Signalled] = []
         self._empty_at_ms: int | None = None
         self._survivors: list[int] = []
         self._answers: deque[tuple[str, asyncio.Future[None]]] = deque()
+        self._patience: asyncio.TimerHandle | None = None
         self._ending = asyncio.create_task(self._end_with_its_guard())
 
     @classmethod
@@ -88,11 +97,13 @@ class Command:
         size: tuple[int, int] = (120, 40),
         on_output: OnOutput,
         grace: Grace,
+        redactor: Redactor | None = None,
     ) -> Command:
         """Run argv, found in env's PATH, with exactly this environment.
 
         pty: in a terminal of its own, of `size` columns and rows; else with stdin empty, and stdout and
-        stderr apart. on_output is called in the loop and must not block. Raises CommandNotStarted.
+        stderr apart. on_output is called in the loop and must not block. redactor: knows what a receipt
+        must not tell. Raises CommandNotStarted.
         """
         check(argv, env)
         try:
@@ -105,7 +116,7 @@ class Command:
             streams.close()
             raise CommandNotStarted(argv[0], str(error)) from error
         streams.given_away()
-        command = cls(link, streams, grace)
+        command = cls(link, streams, grace, redactor or Redactor())
         streams.follow(asyncio.get_running_loop(), on_output)
         link.listen(command._hear, command._guard_done.set)
         try:
@@ -181,16 +192,36 @@ class Command:
     def kill_now(self) -> None:
         """SIGKILL to the whole tree, without grace and without waiting; `wait` returns soon after."""
         self._link.cut()
+        self._expect_end(MUTE_SECONDS)
 
     def _begin_stop(self, requested_at_ms: int | None) -> StopRequest:
         if self._stop_request is None:
             now = now_ms()
             self._link.say(f"stop {self._grace.sigint_seconds} {self._grace.sigterm_seconds}")
             self._stop_request = StopRequest(requested_at_ms=requested_at_ms or now, delivered_at_ms=now)
+            self._expect_end(self._grace.sigint_seconds + self._grace.sigterm_seconds + MUTE_SECONDS)
         return self._stop_request
 
+    def _expect_end(self, seconds: float) -> None:
+        """A guard that was stopped, by a command that stops all it can, is continued; else passed over."""
+        if not self._guard_done.is_set():
+            self._link.wake()
+            if self._patience is not None:
+                self._patience.cancel()
+            self._patience = asyncio.get_running_loop().call_later(seconds, self._pass_over_guard)
+
+    def _pass_over_guard(self) -> None:
+        log.error("worker.guard.mute", guard=self._link.pid, command=self.pid)
+        self._guard_done.set()
+
     def _receipt(self, request: StopRequest) -> dict[str, Any]:
-        return receipt(request, self._signals, empty_at_ms=self._empty_at_ms, survivors=self._survivors)
+        return receipt(
+            request,
+            [process.shown(self._redactor) for process in self._processes],
+            self._signals,
+            empty_at_ms=self._empty_at_ms,
+            survivors=self._survivors,
+        )
 
     async def _ask(self, word: str, answer: str) -> None:
         if self._stop_request is None and not self._guard_done.is_set():
@@ -201,12 +232,18 @@ class Command:
 
     def _hear(self, report: list[str]) -> None:
         match report:
-            case ["started", pid]:
+            case ["started", pid, holder, cgroup]:
                 self.pid = int(pid)
+                self._link.met(int(holder), cgroup)
                 self._began = time.monotonic()
                 settle(self._started)
             case ["failed", stage, number]:
                 settle(self._started, NotRunError(int(number), stage))
+            case ["process", pid, parent, extent, *words]:
+                command = bytes.fromhex("".join(words))
+                self._processes.append(
+                    Process(pid=int(pid), parent_pid=int(parent), command=command, cut=extent == "cut")
+                )
             case ["signalled", name, processes, at]:
                 self._note_signal(Signalled(signal=name, processes=int(processes), at_ms=int(at)))
             case ["exited", code, number]:
@@ -235,11 +272,13 @@ class Command:
         try:
             await self._guard_done.wait()
             self._streams.drain()
-            if self.pid and self._empty_at_ms is None and not self._survivors:
+            if self._empty_at_ms is None and not self._survivors:
                 await self._end_without_guard()
             if not self._survivors:
                 await self._link.ended()
         finally:
+            if self._patience is not None:
+                self._patience.cancel()
             if self._status is None:
                 self._over = time.monotonic()
             self._link.close()
@@ -251,10 +290,15 @@ class Command:
             self._ended.set()
 
     async def _end_without_guard(self) -> None:
-        if self._status is None:  # else its group may be empty, and the number another's by now
-            self._survivors = await lost_guard.end_group(self.pid)
+        at_ms = now_ms()
+        # Once it has ended its group may be empty, and the number another's.
+        group = self.pid or None if self._status is None else None
+        reached, self._survivors = await lost_guard.end(self._link.pid, group, self._link.cgroup)
+        if reached and self._stop_request is not None:
+            self._signals.append(Signalled(signal="SIGKILL", processes=len(reached), at_ms=at_ms))
         if not self._survivors:
             self._empty_at_ms = now_ms()
+            self._link.kill()
 
 
 class NotRunError(OSError):

@@ -8,23 +8,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from sluicegate.worker.process.guard import cgroup
+from sluicegate.worker.process.guard.cgroup import Cgroup
+
 # Imported rather than run as a file, so that its compiled form is cached: 7 of 25 ms.
-PROGRAM: Final = "import sys; sys.path.append(sys.argv.pop(1)); import guard; guard.main()"
+PROGRAM: Final = "import sys; sys.path.append(sys.argv.pop(1)); from guard.program import main; main()"
 MODE = "subreaper" if sys.platform == "linux" else "group"
+cgroups = cache(cgroup.home)
+"""Where the commands of this process get their cgroups; `-` for nowhere."""
+
+
+def end_abandoned() -> int:
+    """End the commands of workers that were killed together with their guards; how many processes that was.
+
+    Only where commands have cgroups. Blocks for up to a second for each of them.
+    """
+    return cgroup.end_abandoned(cgroups())
 
 
 class GuardLink:
     def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
         self._process = process
         self._control = control
+        self._holder: int | None = None
+        self.cgroup: Cgroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heard = b""
 
@@ -38,7 +55,7 @@ class GuardLink:
         """Start a guard that holds these files for its command. Raises OSError; then nothing was started."""
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", "-c", PROGRAM, str(Path(__file__).parent)]
-        argv += [str(theirs.fileno()), MODE, "pty" if pty else "pipes"]
+        argv += [str(theirs.fileno()), MODE, "pty" if pty else "pipes", cgroups()]
         try:
             process = subprocess.Popen(
                 argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd="/",
@@ -64,6 +81,20 @@ class GuardLink:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._control, self._hear, on_report, on_end)
 
+    def met(self, holder: int, cgroup_name: str) -> None:
+        """The command runs, under this holder, in this cgroup of its own (`-` for none)."""
+        self._holder = holder
+        if cgroup_name != "-":
+            self.cgroup = Cgroup(f"{cgroups()}/{cgroup_name}")
+
+    def wake(self) -> None:
+        """Continue the guard: a command may have stopped all processes that are its user's."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            if self._holder is not None:
+                with contextlib.suppress(OSError):
+                    os.kill(self._holder, signal.SIGCONT)
+
     def say(self, words: str) -> None:
         """At once, without waiting; nothing when the guard is gone."""
         with contextlib.suppress(OSError):
@@ -77,6 +108,11 @@ class GuardLink:
     def close(self) -> None:
         self._stop_listening()
         self._control.close()
+
+    def kill(self) -> None:
+        """End the guard itself, when nothing is left that it would have to end."""
+        if self._process.poll() is None:
+            self._process.kill()
 
     async def ended(self) -> None:
         """The guard has been reaped. Only after on_end: it lets go of the link by ending."""

@@ -6,7 +6,7 @@ import os
 import subprocess
 from typing import Final, NamedTuple
 
-from sluicegate.worker.process import guard
+from sluicegate.worker.process.guard import tree
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -20,16 +20,16 @@ class Pulse(NamedTuple):
 
 def take(root: int) -> Pulse:
     """Of all descendants of `root`. Reads /proc, or runs ps where there is none: not for an event loop."""
-    return _from_proc(root) if guard.has_proc() else _from_ps(root)
+    return _from_proc(root) if tree.has_proc() else _from_ps(root)
 
 
 def _from_proc(root: int) -> Pulse:
-    by_children = guard.Tree(root).by_children
+    by_children = tree.Tree(root).by_children
     found, ticks = [], 0
-    for pid in guard.below(root, None if by_children else guard.everyone()):
+    for pid in tree.below(root, None if by_children else tree.everyone()):
         try:
             # The name, in brackets, may hold anything.
-            fields = guard.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+            fields = tree.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
         except OSError:
             continue  # it has ended meanwhile
         started, state = int(fields[19]), fields[0] == b"Z"
@@ -48,9 +48,9 @@ def _from_ps(root: int) -> Pulse:
     ).stdout
     table, times = {}, {}
     for pid, parent, state, time in (row.split() for row in rows.decode().splitlines()):
-        table[int(pid)] = guard.Entry(int(pid), int(parent), 0, state)
+        table[int(pid)] = tree.Entry(int(pid), int(parent), 0, state)
         times[int(pid)] = _seconds(time)
-    pids = guard.below(root, table)
+    pids = tree.below(root, table)
     return Pulse(frozenset((pid, table[pid].alive) for pid in pids), sum(times[pid] for pid in pids))
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
+from sluicegate.redact import Redactor
 from sluicegate.times import to_rfc3339
+
+SHOWN_PROCESSES: Final = 50
+SHOWN_CHARACTERS: Final = 200
+"""Of a command line. More of it is read, so that a secret in it is known as one."""
 
 
 class Signalled(Struct, frozen=True, kw_only=True):
@@ -18,6 +23,24 @@ class Signalled(Struct, frozen=True, kw_only=True):
     at_ms: int
 
 
+class Process(Struct, frozen=True, kw_only=True):
+    """One of the tree as it stood when the stop was asked for. cut: its command line was longer."""
+
+    pid: int
+    parent_pid: int
+    command: bytes
+    cut: bool
+
+    def shown(self, redactor: Redactor) -> dict[str, Any]:
+        stream = redactor.stream()
+        # Of what is cut off, the end may be the beginning of a secret: the stream holds that back.
+        told = stream.feed(self.command) + (b"" if self.cut else stream.close())
+        words = " ".join(told.decode("utf-8", "replace").split())
+        if self.cut or len(words) > SHOWN_CHARACTERS:
+            words = words[:SHOWN_CHARACTERS] + "..."
+        return {"pid": self.pid, "parentPid": self.parent_pid, "command": words}
+
+
 class StopRequest(Struct, frozen=True, kw_only=True):
     """requested_at_ms: the store's time of the request. delivered_at_ms: when it reached the command."""
 
@@ -26,7 +49,12 @@ class StopRequest(Struct, frozen=True, kw_only=True):
 
 
 def receipt(
-    request: StopRequest, signals: Sequence[Signalled], *, empty_at_ms: int | None, survivors: Sequence[int]
+    request: StopRequest,
+    processes: Sequence[dict[str, Any]],
+    signals: Sequence[Signalled],
+    *,
+    empty_at_ms: int | None,
+    survivors: Sequence[int],
 ) -> dict[str, Any]:
     """As it stands in `payload.receipt` of `job.cancelled`.
 
@@ -35,6 +63,7 @@ def receipt(
     return {
         "requestedAt": to_rfc3339(request.requested_at_ms),
         "deliveredAt": to_rfc3339(request.delivered_at_ms),
+        "processes": list(processes),
         "signals": [
             {"signal": each.signal, "at": to_rfc3339(each.at_ms), "processes": each.processes}
             for each in signals
@@ -56,6 +85,7 @@ def whole(
     return {
         "requestedAt": to_rfc3339(requested_at_ms),
         "deliveredAt": to_rfc3339(delivered_at_ms),
+        "processes": [process for each in receipts for process in each["processes"]][:SHOWN_PROCESSES],
         "signals": sorted(signals, key=lambda signalled: str(signalled["at"])),
         "groupEmptyAt": None if None in emptied else max(emptied),
         "survivors": [pid for each in receipts for pid in each["survivors"]],

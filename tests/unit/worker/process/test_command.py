@@ -16,6 +16,7 @@ import pytest
 
 from sluicegate.times import from_rfc3339, now_ms
 from sluicegate.worker.process import Command, CommandNotStarted, Grace, guard_link
+from sluicegate.worker.process.guard_link import GuardLink
 from tests.support.leftovers import started
 from tests.support.wait import until, until_sync
 
@@ -183,13 +184,22 @@ async def test_a_command_that_obeys_ends_at_sigint(start: Any, heard: Heard) -> 
 
 
 async def test_the_ladder_and_its_receipt(start: Any, heard: Heard) -> None:
-    """C-12: SIGINT, grace, SIGTERM, grace, SIGKILL; the receipt has what happened, in order, with times."""
+    """C-12, 70-48: SIGINT, grace, SIGTERM, grace, SIGKILL; the receipt has what was there and what happened,
+    in order, with times."""
     command = await start("sh", "-c", "trap '' INT TERM; echo ready; while :; do sleep 60; done")
     await heard.says("ready")
-    await until(lambda: psutil.Process(command.pid).children(), "the sleep runs")
+    await until(
+        lambda: [each.name() for each in psutil.Process(command.pid).children()] == ["sleep"], "sleep"
+    )
     receipt = await command.stop()
-    assert set(receipt) == {"requestedAt", "deliveredAt", "signals", "groupEmptyAt", "survivors"}
+    assert set(receipt) == {
+        "requestedAt", "deliveredAt", "processes", "signals", "groupEmptyAt", "survivors",
+    }  # fmt: skip
     assert receipt["survivors"] == []
+    assert [(each["pid"] == command.pid, each["command"]) for each in receipt["processes"]] == [
+        (True, "sh -c trap '' INT TERM; echo ready; while :; do sleep 60; done"), (False, "sleep 60"),
+    ]  # fmt: skip
+    assert receipt["processes"][1]["parentPid"] == command.pid
     assert [(each["signal"], each["processes"]) for each in receipt["signals"]] == [
         ("SIGINT", 2), ("SIGTERM", 2), ("SIGKILL", 2),
     ]  # fmt: skip
@@ -276,6 +286,59 @@ async def test_a_paused_tree_can_be_stopped(start: Any, heard: Heard) -> None:
     assert "bye" in heard.text()
 
 
+async def test_what_has_stopped_itself_can_be_stopped(start: Any, heard: Heard) -> None:
+    """C-12: a stopped process takes no signal. It would have stood there until SIGKILL, both graces long."""
+    stopped = (
+        "import os, signal; signal.signal(2, lambda *_: os._exit(0)); os.kill(os.getpid(), signal.SIGSTOP)"
+    )
+    code = f"import os, signal, subprocess, sys; subprocess.Popen([sys.executable, '-c', {stopped!r}])\n"
+    code += "print('ready', flush=True); signal.pause()"
+    command = await start(sys.executable, "-c", code, grace=PATIENT)
+    await heard.says("ready")
+    (child,) = psutil.Process(command.pid).children()
+    await until(lambda: child.status() == psutil.STATUS_STOPPED, "the child has stopped")
+    receipt = await asyncio.wait_for(command.stop(), 10)
+    assert [each["signal"] for each in receipt["signals"]] == ["SIGINT", "SIGCONT"]
+    assert not child.is_running()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs child subreapers")
+async def test_a_stopped_guard_is_continued(start: Any, heard: Heard) -> None:
+    """C-12: a command that stops all that is its user's, as `kill -STOP -1` does."""
+    command = await start("sh", "-c", "echo ready; sleep 60", grace=PATIENT)
+    await heard.says("ready")
+    for each in started():
+        each.suspend()
+    receipt = await asyncio.wait_for(command.stop(), 10)
+    assert [each["signal"] for each in receipt["signals"]] == ["SIGINT", "SIGCONT"]
+    assert not started()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs child subreapers")
+@pytest.mark.parametrize("way", ["stop", "kill"])
+async def test_a_guard_that_does_not_answer_is_passed_over(
+    start: Any, heard: Heard, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """C-12: the attempt would have waited for it for ever, and its slot with it. What the guard should end is
+    ended without it, sessions of their own too."""
+    monkeypatch.setattr(GuardLink, "wake", lambda link: None)
+    monkeypatch.setattr("sluicegate.worker.process.command.MUTE_SECONDS", 0.1)
+    code = "import os, time\nif not os.fork(): os.setsid()\nprint('ready', flush=True); time.sleep(600)"
+    command = await start(sys.executable, "-c", code, grace=Grace(sigint_seconds=0, sigterm_seconds=0))
+    await until(lambda: heard.text().count("ready") == 2, "both run")
+    for each in started():
+        if each.pid != command.pid and each.name() == psutil.Process().name():
+            each.suspend()
+    if way == "kill":
+        command.kill_now()
+    else:
+        receipt = await asyncio.wait_for(command.stop(), 10)
+        assert [each["signal"] for each in receipt["signals"]] == ["SIGKILL"]
+        assert (receipt["survivors"], receipt["groupEmptyAt"] is None) == ([], False)
+    assert (await asyncio.wait_for(command.wait(), 10)).signal == signal.SIGKILL
+    assert not started()
+
+
 async def test_a_start_that_is_given_up_leaves_nothing(start: Any) -> None:
     files = psutil.Process().num_fds()
     starting = asyncio.create_task(start("sleep", "60"))
@@ -322,8 +385,10 @@ async def test_survivors_are_named_and_not_waited_for(
     start: Any, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C-12: a process that no signal reaches stands in the receipt; the guard goes on trying."""
-    powerless = "import guard; guard.delivered = lambda *_: False; guard.KILL_REPORT_SECONDS = 0.05; "
-    monkeypatch.setattr(guard_link, "PROGRAM", guard_link.PROGRAM.replace("import guard; ", powerless))
+    powerless = "from guard import reaper; reaper.delivered = lambda *_: False; "
+    powerless += "reaper.KILL_REPORT_SECONDS = 0.05; from guard.program"
+    monkeypatch.setattr(guard_link, "PROGRAM", guard_link.PROGRAM.replace("from guard.program", powerless))
+    monkeypatch.setattr(guard_link, "cgroups", lambda: "-")
     command = await start(
         "sh", "-c", "echo ready; exec sleep 60", grace=Grace(sigint_seconds=0, sigterm_seconds=0)
     )

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from sluicegate.worker.process import guard, guard_link
+from sluicegate.worker.process.guard import tree
 from tests.support.wait import until_sync
 
+FOLDER = Path(guard.__file__).parents[1]
 PATH = f"PATH={os.environ['PATH']}"
 LINUX = sys.platform == "linux"
 
@@ -27,9 +29,9 @@ class Guarded:
     def __init__(self, mode: str) -> None:
         self.control, theirs = socket.socketpair()
         self.control.settimeout(10)
-        argv = [sys.executable, "-I", "-S", "-c", guard_link.PROGRAM, str(Path(guard.__file__).parent)]
+        argv = [sys.executable, "-I", "-S", "-c", guard_link.PROGRAM, str(FOLDER)]
         self.process = subprocess.Popen(
-            [*argv, str(theirs.fileno()), mode, "pipes"],
+            [*argv, str(theirs.fileno()), mode, "pipes", "-"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[theirs.fileno()],
             start_new_session=True,
         )  # fmt: skip
@@ -89,9 +91,31 @@ def test_a_second_stop_changes_nothing(mode: str) -> None:
         assert one.process.stdout is not None
         assert one.process.stdout.readline() == b"ready\n"
         one.control.sendall(b"stop 0.2 5\nstop 60 60\n")
-        names = [one.heard()[1] for _ in range(2)]
-        assert names == ["SIGINT", "SIGTERM"]
+        while (signalled := one.heard())[0] == "process":
+            pass  # the shell and its sleep
+        assert [signalled[1], one.heard()[1]] == ["SIGINT", "SIGTERM"]
         assert one.heard() == ["exited", "-", str(int(signal.SIGTERM))]
+
+
+def test_what_runs_is_told_before_it_is_signalled(mode: str) -> None:
+    """C-12: what is gone in the end had been there. Of a line of megabytes the beginning is told."""
+    with guarded(mode) as one:
+        one.request("sh", "-c", f"sleep 60; : {'x' * 5000}")
+        pid = one.heard()[1]
+
+        def below() -> list[bytes]:
+            return [tree.command_line(each.pid)[0] for each in tree.Tree(int(pid)).processes()]
+
+        until_sync(lambda: below() == [b"sleep 60"], "its sleep runs")
+        one.control.sendall(b"stop 5 5\n")
+        told = [one.heard() for _ in range(2)]
+        assert [(each[0], each[1] == pid, each[2] == pid, each[3]) for each in told] == [
+            ("process", True, False, "cut"), ("process", False, True, "whole"),
+        ]  # fmt: skip
+        shell, sleep = (bytes.fromhex(each[4]) for each in told)
+        assert (shell[:15], len(shell)) == (b"sh -c sleep 60;", tree.COMMAND_BYTES)
+        assert sleep == b"sleep 60"
+        assert one.heard()[:3] == ["signalled", "SIGINT", "2"]
 
 
 def test_the_end_of_file_before_any_request_ends_it(mode: str) -> None:
@@ -107,6 +131,7 @@ def test_words_may_come_in_pieces(mode: str) -> None:
         one.heard()
         for piece in (b"st", b"op 5", b" 5", b"\n"):
             one.control.sendall(piece)
+        assert one.heard()[0] == "process"
         assert one.heard()[:3] == ["signalled", "SIGINT", "1"]
         assert one.heard() == ["exited", "-", str(int(signal.SIGINT))]
 
@@ -127,12 +152,12 @@ def sleepers() -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.skipif(not LINUX, reason="reads /proc")
 def test_every_way_of_reading_sees_the_same_tree(sleepers: subprocess.Popen[bytes]) -> None:
-    tree = guard.Tree(sleepers.pid)
-    until_sync(lambda: len(tree.processes()) == 3, "three descendants")
-    by_children = [entry.pid for entry in tree.processes()]
-    tree.by_children = False
-    assert [entry.pid for entry in tree.processes()] == by_children
-    family = guard.Family(sleepers.pid)
+    seen = tree.Tree(sleepers.pid)
+    until_sync(lambda: len(seen.processes()) == 3, "three descendants")
+    by_children = [entry.pid for entry in seen.processes()]
+    seen.by_children = False
+    assert [entry.pid for entry in seen.processes()] == by_children
+    family = tree.Family(sleepers.pid)
     assert {entry.pid for entry in family.processes()} == {sleepers.pid, *by_children}
     assert family.groups == {sleepers.pid}
 
@@ -143,7 +168,7 @@ def test_a_name_full_of_brackets_is_read_right(tmp_path: Path) -> None:
     shutil.copy(shutil.which("sleep") or "", program)
     with subprocess.Popen([program, "60"]) as process:
         entry = until_sync(
-            lambda: (found := guard.entry_of(process.pid)) and b") Z 1 (" in name(process.pid) and found,
+            lambda: (found := tree.entry_of(process.pid)) and b") Z 1 (" in name(process.pid) and found,
             "the program runs",
         )
         assert entry
@@ -158,14 +183,13 @@ def name(pid: int) -> bytes:
 @pytest.mark.skipif(not LINUX, reason="reads /proc")
 def test_a_zombie_is_not_alive() -> None:
     with subprocess.Popen(["true"]) as process:
-        until_sync(lambda: (found := guard.entry_of(process.pid)) and not found.alive, "it has ended")
-    assert guard.entry_of(process.pid) is None
+        until_sync(lambda: (found := tree.entry_of(process.pid)) and not found.alive, "it has ended")
+    assert tree.entry_of(process.pid) is None
 
 
 def test_it_imports_little() -> None:
     """Each command waits for it: json alone would add 8 ms, contextlib and typing as much."""
-    code = f"import sys; sys.path.append({str(Path(guard.__file__).parent)!r}); import guard; "
-    code += "print(*sys.modules)"
+    code = f"import sys; sys.path.append({str(FOLDER)!r}); from guard import program; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

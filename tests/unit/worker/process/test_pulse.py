@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.worker.process import Command, Grace, guard, pulse
+from sluicegate.worker.process import Command, Grace, pulse
+from sluicegate.worker.process.guard import tree
 from tests.support.wait import until
 
 Start = Callable[[str], Awaitable[Command]]
@@ -36,8 +37,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 @pytest.fixture(params=["proc", "ps"])
 def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "ps":
-        monkeypatch.setattr(guard, "has_proc", lambda: False)
-    elif not guard.has_proc():
+        monkeypatch.setattr(tree, "has_proc", lambda: False)
+    elif not tree.has_proc():
         pytest.skip("there is no /proc here")
     return str(request.param)
 
@@ -84,7 +85,7 @@ async def test_a_process_that_begins_and_one_that_ends_change_it(start: Start, t
 
 async def test_what_began_and_ended_between_two_looks_is_seen(start: Start) -> None:
     """A compiler that takes less time than there is between two looks."""
-    if not guard.has_proc():
+    if not tree.has_proc():
         pytest.skip("ps does not tell")
     command = await start("read line; true | true; echo done; read line")
     before = await steady(command)
