@@ -123,10 +123,11 @@ class Programs:
         self.started.append(Program(process, log, mark))
         return self.started[-1]
 
-    async def worker(self, name: str = "worker-1", **variables: str) -> Program:
-        """The worker of tests/support/worker_program.py, once it works."""
+    async def worker(self, name: str = "worker-1", *, deaf: bool = False, **variables: str) -> Program:
+        """The worker of tests/support/worker_program.py, once it works. deaf: no push reaches it."""
         variables = {**await self.reach(), **variables}
-        program = self.start("tests.support.worker_program", WORKER_ID=name, **variables)
+        before = ("env", "TEST_DEAF=1") if deaf else ()
+        program = self.start("tests.support.worker_program", before=before, WORKER_ID=name, **variables)
         await program.said("worker.started")
         return program
 

@@ -1,14 +1,31 @@
-"""A worker as its author would write it: python -m tests.support.worker_program. Run by acceptance tests."""
+"""A worker as its author would write it: python -m tests.support.worker_program. Run by acceptance tests.
+
+With TEST_DEAF in its environment no push reaches it: what it learns, it learns from its heartbeats.
+"""
 
 import asyncio
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sluicegate import JobContext, Worker, log
 from sluicegate.settings import WorkerSettings, load
+from sluicegate.store.control_feed import Control
+from sluicegate.worker.transports.http import HttpTransport
+from sluicegate.worker.transports.redis import RedisTransport
 
 log.configure("worker", "info")
-worker = Worker.from_settings(load(WorkerSettings))
+settings = load(WorkerSettings)
+transport = (HttpTransport if settings.transport == "http" else RedisTransport)(settings)
+
+
+async def deaf_to_pushes(deliver: Callable[[Control], None]) -> None: ...
+
+
+if "TEST_DEAF" in os.environ:
+    transport.watch = deaf_to_pushes
+worker = Worker(settings, transport)
 
 
 @worker.handler("small")
