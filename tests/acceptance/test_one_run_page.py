@@ -17,9 +17,8 @@ def test_the_page_on_one_run_runs(tmp_path: Path) -> None:
     with dev(tmp_path / ".sluicegate") as running:
 
         def here(text: str) -> str:
-            return text.replace("/tmp/one-run", f"{tmp_path}/one-run").replace(  # noqa: S108 - the page's place
-                "http://127.0.0.1:8080", running.url
-            )
+            text = text.replace("/tmp/one-run", f"{tmp_path}/one-run")
+            return text.replace("http://127.0.0.1:8080", running.url)
 
         env = environment({"SLUICEGATE_URL": running.url})
         done = Page("docs/how-to/one-run.md", here).run(tmp_path, env, seconds=300)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 import sluicegate
 from sluicegate.model import SystemState
+from sluicegate.operations.run_state import control_lines
 from sluicegate.times import from_rfc3339, now_ms
 
 HERE: Final = Path(__file__).parent
@@ -38,6 +39,7 @@ class Pages:
         self._environment.globals.update(
             age=age,
             clock=clock,
+            control_lines=control_lines,
             number=number,
             pause_name=pause_name,
             static=static_address,

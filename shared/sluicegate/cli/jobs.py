@@ -24,8 +24,8 @@ from sluicegate.cli.many import (
     job_ids_argument,
     reason_option,
 )
-from sluicegate.cli.run_state import control_lines, shown_state
 from sluicegate.errors import SluicegateError
+from sluicegate.operations.run_state import control_lines, shown_state
 
 if TYPE_CHECKING:
     from sluicegate.client import Client, JobPage

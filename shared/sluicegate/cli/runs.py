@@ -9,7 +9,7 @@ import click
 
 from sluicegate.cli import output
 from sluicegate.cli.connection import confirm, json_option, run, url_option, yes_option
-from sluicegate.cli.run_state import shown_state
+from sluicegate.operations.run_state import shown_state
 
 if TYPE_CHECKING:
     from sluicegate.client import Client

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from sluicegate.model import LiveControl
 from sluicegate.settings import WorkerSettings
 from sluicegate.worker.attempt import Interruption, RunningAttempt
 from sluicegate.worker.holds import Hold
@@ -15,7 +16,14 @@ OWN_END_SECONDS: Final = 2.0
 cancelled again this often, since a handler may swallow one."""
 DRAIN_LOOK_SECONDS: Final = 0.5
 MAX_EARLY: Final = 1000
-"""Cancels of attempts that are not here yet; most are of attempts that have just ended, so the oldest go."""
+"""Pushes for attempts that are not here yet; most are for attempts that have just ended, so the oldest go."""
+
+
+class Early(NamedTuple):
+    """What pushes have said of an attempt that is not here yet."""
+
+    cancel_ms: int | None = None
+    wanted: LiveControl | None = None
 
 
 class Attempts:
@@ -26,7 +34,7 @@ class Attempts:
         self._cancel_heard = cancel_heard
         self._running: dict[str, RunningAttempt] = {}
         self._displaced: set[RunningAttempt] = set()
-        self._early: dict[tuple[str, int], int] = {}
+        self._early: dict[tuple[str, int], Early] = {}
 
     def __len__(self) -> int:
         return len(self._running) + len(self._displaced)
@@ -38,9 +46,12 @@ class Attempts:
             self._displaced.add(earlier)
             self.interrupt(earlier, "lost")
         self._running[attempt.job_id] = attempt
-        asked_ms = self._early.pop((attempt.job_id, attempt.token), attempt.claimed.cancel_requested_ms)
-        if asked_ms is not None:
-            self.interrupt(attempt, "cancel", asked_ms)
+        early = self._early.pop((attempt.job_id, attempt.token), Early())
+        cancel_ms = early.cancel_ms or attempt.claimed.cancel_requested_ms
+        if cancel_ms is not None:
+            self.interrupt(attempt, "cancel", cancel_ms)
+        attempt.control.observe(attempt.claimed.live_control)
+        attempt.control.observe(early.wanted)
 
     def remove(self, attempt: RunningAttempt) -> None:
         self._displaced.discard(attempt)
@@ -68,8 +79,18 @@ class Attempts:
         """What a push says. It may overtake the answer to the claim: then it waits for the attempt."""
         if (attempt := self.holding(job_id, token)) is not None:
             self.interrupt(attempt, "cancel", requested_ms)
-            return
-        self._early[job_id, token] = requested_ms
+        else:
+            self._keep(job_id, token, cancel_ms=requested_ms)
+
+    def control(self, job_id: str, token: int, wanted: LiveControl | None) -> None:
+        """What a push says, as `cancel`."""
+        if (attempt := self.holding(job_id, token)) is not None:
+            attempt.control.observe(wanted)
+        else:
+            self._keep(job_id, token, wanted=wanted)
+
+    def _keep(self, job_id: str, token: int, **said: Any) -> None:
+        self._early[job_id, token] = self._early.get((job_id, token), Early())._replace(**said)
         if len(self._early) > MAX_EARLY:
             del self._early[next(iter(self._early))]
 

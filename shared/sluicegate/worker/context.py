@@ -169,6 +169,7 @@ class JobContext:
     async def _answer(self, what: Matter, request_id: str, outcome: Outcome, message: str | None) -> None:
         shown = None if message is None else storable(self.redactor, message)[:MAX_ANSWER]
         attempt = self._attempt
+        await self._parts.outbox.flushed()  # what was told before stands before it in the history
         wanted = await self._parts.transport.answer_control(
             attempt.job_id, attempt.token, what, request_id, outcome, shown
         )

@@ -212,7 +212,6 @@ class Worker:
         attempt.task = asyncio.create_task(self._attempt(attempt))
         self._attempts.add(attempt)
         self._pause.hold(attempt)
-        attempt.control.observe(claimed.live_control)
 
     async def _attempt(self, attempt: RunningAttempt) -> None:
         """One attempt from claim to ending; never raises."""
@@ -333,8 +332,8 @@ class Worker:
             return
         if control.kind == "cancel":
             self._attempts.cancel(control.job_id, control.token, control.at_ms)
-        if (attempt := self._attempts.holding(control.job_id, control.token)) is not None:
-            attempt.control.observe(control.live_control)
+        elif control.kind == "control":
+            self._attempts.control(control.job_id, control.token, control.live_control)
 
     def _refused(self, ending: Ending, error: RequestError) -> None:
         log.warning("worker.ending.refused", job_id=ending.job_id, code=error.code)

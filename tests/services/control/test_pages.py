@@ -18,7 +18,7 @@ from sluicegate import keys
 from sluicegate.http import serving
 from sluicegate.model import NewEvent
 from sluicegate.settings import ControlSettings
-from sluicegate.store import events, pause
+from sluicegate.store import controls, events, pause
 from sluicegate.store.connection import Store
 from tests.support import given
 
@@ -138,6 +138,22 @@ async def test_a_long_history_shows_its_end(control: ClientSession, store: Store
     page = await read(control, f"/jobs/{job.id}")
     assert "Only the latest" in page
     assert re.findall(r">event (\d+)<", page) == [str(n) for n in range(100, 1100)]
+
+
+async def test_a_job_page_shows_who_holds_the_run_and_what_is_asked(
+    control: ClientSession, store: Store
+) -> None:
+    """H-10, L-5."""
+    job = await given.running(store)
+    asked = {"action": "retry_step", "stepId": "<build>", "requestedByUserId": "bob"}
+    for each in (
+        controls.Request(action="takeover", actor="ann", reason="mine", metadata={}),
+        controls.Request(action="retry_step", actor="bob", recovery=asked, metadata={}),
+    ):
+        await controls.request(store, job.id, each)
+    text = await read(control, f"/jobs/{job.id}")
+    assert "taken over by ann at" in text and ": mine" in text
+    assert "retry step &lt;build&gt; by bob at" in text
 
 
 @pytest.mark.parametrize("job_id", ["none", "018f0000-0000-7000-8000-000000000000"])

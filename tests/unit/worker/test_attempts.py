@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sluicegate.model import LiveControl
 from sluicegate.settings import WorkerSettings
 from sluicegate.worker import attempts
 from sluicegate.worker.attempt import RunningAttempt
@@ -46,6 +47,24 @@ async def test_a_push_waits_for_its_attempt_and_no_other(
     running.remove(later)
     running.add(again := await made(token=2))
     assert again.interruption is None
+
+
+async def test_a_pause_waits_for_its_attempt_too_and_beside_a_cancel(running: Attempts) -> None:
+    """L-5: the push of an operator who was quick, and of the resume that followed."""
+
+    def wanted(version: int, *, paused: bool) -> LiveControl:
+        return LiveControl(paused=paused, hard=paused, takeover=False, version=version)
+
+    running.control("job-1", 1, wanted(1, paused=True))
+    running.add(held := await made("job-1"))
+    assert (held.holds.reasons, held.holds.hard) == ({"operator"}, True)
+    running.control("job-1", 1, wanted(2, paused=False))
+    assert not held.holds
+    running.control("job-2", 1, wanted(1, paused=True))
+    running.control("job-2", 1, wanted(2, paused=False))
+    running.cancel("job-2", 1, 1_000)
+    running.add(both := await made("job-2"))
+    assert (both.interruption, bool(both.holds)) == ("cancel", False)
 
 
 async def test_a_repeated_claim_may_say_that_its_job_was_cancelled(running: Attempts) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,20 @@ def want(opened: Recorded, version: int, **fields: Any) -> None:
 
 
 def tree() -> list[psutil.Process]:
-    """What a command of this process has started: below its guards."""
-    found = []
-    for each in psutil.Process().children(recursive=True):
-        try:
-            if "guard" not in " ".join(each.cmdline()):
-                found.append(each)
-        except psutil.NoSuchProcess:
-            continue
-    return found
+    """What commands of this process consist of: all below their guards."""
+    guards = {each for each in psutil.Process().children(recursive=True) if _is_guard(each)}
+    found = set()
+    for each in guards:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.update(each.children(recursive=True))
+    return list(found - guards)
+
+
+def _is_guard(process: psutil.Process) -> bool:
+    try:
+        return "guard.main()" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def states() -> set[str]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-if TYPE_CHECKING:
-    from sluicegate.model import Job, LiveControl
+from sluicegate.model import Job, LiveControl
 
 
 def shown_state(job: Job) -> str:
@@ -23,7 +20,7 @@ def shown_state(job: Job) -> str:
 
 
 def control_lines(job: Job) -> list[tuple[str, str]]:
-    """Each control that holds or is pending: by whom, since when, why. For `jobs show`."""
+    """Each control that holds or is pending, with its name: by whom, since when, why."""
     wanted = live_control(job)
     if wanted is None:
         return []
@@ -39,8 +36,6 @@ def control_lines(job: Job) -> list[tuple[str, str]]:
 
 
 def live_control(job: Job) -> LiveControl | None:
-    from sluicegate.model import LiveControl
-
     found = job.payload.get("liveControl")
     return None if found is None else msgspec.convert(found, LiveControl)
 
