@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 ANY: Final = "*"
 _NUMBER: Final = r"(?<![\w.@=])(?<![<>=]=)\d[\d,_]*(?:\.\d+)?(?:e[+-]?\d+)?(?!\w)(?!\.\d)"
 _SMALL_NUMBER: Final = r"(?<![\w.])\d{1,4}(?![\w.,])"
-_ANYS: Final = re.compile(r"\*(?:[\s,:./+-]*\*)+")
+_ANYS: Final = re.compile(r"\*(?:[\s,:./+-]*\*|\s*\(\*\))+")
 _SPACE: Final = re.compile(r"\s+")
 
 

@@ -18,7 +18,7 @@ LAST: Final = 3
 
 _GIT: Final = r"^(?-i:(?:fatal|remote|ERROR|error): )"
 _COMPLAINT: Final = (
-    r"^(?=\W*(?:curl:|(?:[\w./@:-]+ ){0,3}[\w.\[\]]*"
+    r"^(?=\W{0,20}(?:curl:|(?:[\w./@:-]{1,60} ){0,3}[\w.\[\]]*"
     r"(?:err!|(?:error|exception|fatal)\b|(?:denied|unauthorized|failed):))).*"
 )
 """A line that begins as a complaint does: `curl: (22) ...`, `npm ERR! ...`, `x.HTTPError: ...`."""
@@ -26,6 +26,7 @@ _DENIED: Final = (
     r"\bunauthori[sz]ed\b|\bforbidden\b|\bpermission denied\b|\baccess (?:is |was )?denied\b"
     r"|\boperation not permitted\b|\bEACCES\b|\bEPERM\b"
     r"|\bauthentication (?:failed|required|error)\b|\bnot (?:logged in|authenticated|authori[sz]ed)\b"
+    r"|\btoken (?:has |is )?expired\b|\bExpiredToken\b|\bAccessDenied\b|\bInvalidClientTokenId\b"
     r"|\b(?:invalid|incorrect|bad|expired|missing) (?:api[ _-]?key|credentials?|access token|auth\w* token)\b"
 )
 

@@ -12,12 +12,14 @@ _CONTROLS: Final = re.compile(
 _UP: Final = re.compile(r"(?:\x1b\[|\x9b)(\d*)A")
 _BACKSPACES: Final = re.compile(r"[^\x08\n\r]\x08")
 _MOST_LINES_UP: Final = 200
+_HALF_A_LINE: Final = 1000
 
 
 def lines(output: bytes | str) -> list[str]:
     """The output's lines without colours and control codes.
 
     Of a line that was drawn again and again only what was drawn last is left: a spinner says nothing new.
+    Of a very long line the beginning and the end are left.
     """
     text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output
     seen: list[str] = []
@@ -34,4 +36,5 @@ def _last_drawn(raw: str) -> str:
     while "\x08" in raw and (shorter := _BACKSPACES.sub("", raw)) != raw:
         raw = shorter
     drawn = [part for part in (_CONTROLS.sub("", each) for each in raw.split("\r")) if part.strip()]
-    return drawn[-1].rstrip() if drawn else ""
+    line = drawn[-1].rstrip() if drawn else ""
+    return line if len(line) <= 2 * _HALF_A_LINE else f"{line[:_HALF_A_LINE]} ... {line[-_HALF_A_LINE:]}"

@@ -40,10 +40,11 @@ def essence(output: bytes | str, *, cause: str = "", roots: Sequence[Path] = ())
 
 
 def _telling(lines: Iterable[str]) -> list[str]:
-    """The lines that complain, and the last one, which often says what gave up; each once."""
-    found = list(dict.fromkeys(line for line in lines if not noise.says_nothing(line)))
+    """The lines that complain, and the last one, which often says what gave up; each once, some of any."""
+    said = list(dict.fromkeys(line for line in lines if line))
+    found = [line for line in said if not noise.says_nothing(line)] or said
     complaints = [line for line in found if noise.complains(line)]
     if not complaints:
         return found[-NO_COMPLAINT:]
     kept = complaints[-MOST_LINES:]
-    return kept if found[-1] in kept else [*kept, found[-1]]
+    return kept if not found or found[-1] in kept else [*kept, found[-1]]

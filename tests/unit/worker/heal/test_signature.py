@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
+import pytest
+
 from services.worker.heal import screen
+from services.worker.heal.classify import classify
 from services.worker.heal.signature import essence, signature
 
 
@@ -53,4 +57,17 @@ def test_what_a_terminal_shows_at_last() -> None:
     """Lines that were drawn again, upwards too, are what was drawn last."""
     assert screen.lines(b"a\r\nb\r\n\x1b[2A\x1b[2Kc\r\n\x1b[Kd\r\n") == ["c", "d", ""]
     assert screen.lines("|\b/\b-\bdone\n1%\r2%\r\n") == ["done", "2%", ""]
+    assert screen.lines("a" * 1500 + "b" * 1500) == ["a" * 1000 + " ... " + "b" * 1000]
     assert screen.lines("\x1b]0;title\x07\x1b[1;31mred\x1b[m\x00 \xff") == ["red \xff"]
+
+
+@pytest.mark.parametrize(
+    "junk", [b"-", b"a1", b"1 ", b"a:", b"/a", b"( ", b"error ", b"====1 failed", b"\x1b["]
+)
+def test_nothing_takes_long(junk: bytes) -> None:
+    """70-62: what a controller adds to a step is under 150 ms; ten times that, whatever was put out."""
+    output = junk * (65_536 // len(junk))
+    began = time.process_time()
+    signature(output)
+    classify(output, exit_code=1)
+    assert time.process_time() - began < 1.5
