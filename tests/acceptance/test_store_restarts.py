@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import signal
 from collections import Counter
@@ -14,8 +15,10 @@ import msgspec
 import pytest
 
 from sluicegate.dev.embedded_store import EmbeddedStore
+from sluicegate.errors import StoreError
+from sluicegate.model import SystemState
 from sluicegate.settings import Settings
-from sluicegate.store import Store, events, invariants, jobs
+from sluicegate.store import Store, events, invariants, jobs, pause
 from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.job_builder import JobBuilder
 from tests.support.programs import Program, Programs, Way, programs
@@ -111,6 +114,35 @@ async def test_a_job_goes_on_while_the_store_is_away(
     await succeeded_once(store, [job_id])
 
 
+async def test_a_pause_outlives_the_store(store: Store, started: Programs, valkey: EmbeddedStore) -> None:
+    """P-1, P-2, P-7: kill -9 of the store while quiesced. Nobody takes the outage for a resume: a job at its
+    checkpoint waits on, a worker with a free slot claims nothing, and the next version is a new one."""
+    make = JobBuilder(store)
+    worker = await started.worker(WORKER_LEASE_SECONDS="3", PAUSE_POLL_INTERVAL_MS="50")
+    (waiting,) = await make.enqueued(make.submission("watchful", payload={"until": "/nowhere"}))
+    await until(lambda: _told(store, waiting, "work.began"), "the handler is at work")
+    paused = await pause.change(store, action="pause", mode="quiesce", reason="the store", actor="ann")
+    await until(lambda: _told(store, waiting, "task.paused"), "it waits")
+    (behind,) = await enqueued(store, 1, "small")
+    valkey.kill()
+    await worker.said("worker.claim.failed")
+    valkey.start()
+    assert await until(lambda: _read(store), "the store answers") == paused
+    expires = (await jobs.get(store, waiting)).lease_expires_at or ""
+
+    async def renewed() -> bool:
+        return ((await jobs.get(store, waiting)).lease_expires_at or "") > expires
+
+    await until(renewed, "the worker is back; it claims every 50 ms")
+    assert (await jobs.get(store, behind)).status == "queued"
+    assert not await _told(store, waiting, "task.resumed")
+    resumed = await pause.change(store, action="resume", actor="ann", force=True)
+    assert resumed.version > paused.version
+    await until(lambda: _told(store, waiting, "task.resumed"), "it goes on", timeout=20)
+    await until(lambda: _succeeded(store, 1), "the other one runs", timeout=20)
+    assert (await jobs.get(store, waiting)).attempt == 1
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_chaos(store: Store, started: Programs, valkey: EmbeddedStore) -> None:
@@ -148,6 +180,17 @@ async def _only_succeeded(store: Store, count: int) -> bool:
 
 async def _succeeded(store: Store, count: int) -> bool:
     return (await jobs.counts(store)).succeeded >= count
+
+
+async def _read(store: Store) -> SystemState | None:
+    with contextlib.suppress(StoreError):
+        return await pause.read(store)
+    return None
+
+
+async def _told(store: Store, job_id: str, kind: str) -> bool:
+    found = await events.page(store, job_id, limit=500)
+    return kind in [event.payload["kind"] for event in found if event.payload]
 
 
 async def _said(store: Store, job_id: str, text: str) -> bool:
