@@ -128,6 +128,7 @@ async def test_a_worker_that_is_killed_leaves_its_run_held(store: Store, started
     job_id = await agent(store, first, AGAIN)
     await ask(job_id, "pause", hard=True)
     await until(lambda: states(first) == [psutil.STATUS_STOPPED] * 4, "all of it stands still")
+    await until(lambda: has(store, job_id, "task.paused"), "it is told")
     first.kill()
     await until(lambda: marked(first.mark) == [], "everything it started has ended", timeout=3)
     await started.sweeper()

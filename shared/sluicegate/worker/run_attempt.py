@@ -33,6 +33,8 @@ async def run_attempt(attempt: RunningAttempt, handler: Handler, context: JobCon
 async def _handled(attempt: RunningAttempt, handler: Handler, context: JobContext) -> Ending | None:
     job_id, token = attempt.job_id, attempt.token
     try:
+        if attempt.holds:  # held while it waited in the queue: whatever the handler, it has not begun (70-24)
+            await context.checkpoint()
         result = await handler(context)
     except LeaseLost:
         return None

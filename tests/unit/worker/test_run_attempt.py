@@ -353,3 +353,28 @@ async def test_a_stop_that_takes_long_is_waited_for(kept: Kept, recorded: Record
 
 def ready(kept: Kept) -> list[Any]:
     return [log for log in kept.told("log") if "ready" in log["text"]]
+
+
+async def test_a_run_that_is_held_from_the_start_does_not_begin(recorded: Recorded, kept: Kept) -> None:
+    """70-24: also one whose handler looks at no checkpoint of its own."""
+    begun = asyncio.Event()
+
+    async def handler(ctx: JobContext) -> None:
+        begun.set()
+
+    recorded.running.holds.set("operator", True)
+    ending = asyncio.create_task(run_attempt(recorded.running, handler, recorded.context))
+    await until(lambda: kept.kinds("task.paused"), "it waits")
+    assert not begun.is_set()
+    recorded.running.holds.set("operator", False)
+    assert isinstance(await asyncio.wait_for(ending, 5), Complete)
+    assert begun.is_set()
+
+
+async def test_a_run_that_is_held_from_the_start_can_be_cancelled(recorded: Recorded, kept: Kept) -> None:
+    """H-9."""
+    recorded.running.holds.set("operator", True)
+    ending = asyncio.create_task(run_attempt(recorded.running, raising(ValueError()), recorded.context))
+    await until(lambda: kept.kinds("task.paused"), "it waits")
+    recorded.running.interrupt("cancel", 1_000)
+    assert isinstance(await asyncio.wait_for(ending, 5), Cancelled)
