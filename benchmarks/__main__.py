@@ -40,7 +40,7 @@ from sluicegate.errors import SluicegateError
 
 SUBJECTS: Final = (
     ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, *pickup.SUBJECTS, cancel.SUBJECT,
-    *pause.SUBJECTS, pause_seen.SUBJECT, quiesce.SUBJECT,
+    *pause.SUBJECTS, pause_seen.SUBJECT, *quiesce.SUBJECTS,
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
     artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT, redact.SUBJECT,
 )  # fmt: skip
@@ -61,7 +61,7 @@ def main(only: tuple[str, ...], runs: int | None, quick: bool, json_path: Path |
     """Measure the queue on this machine, with a store and processes of its own, on loopback."""
     if listed:
         for each in SUBJECTS:
-            click.echo(f"{each.name:<12} {each.says}{' (only when named)' if each.long else ''}")
+            click.echo(f"{each.name:<13} {each.says}{' (only when named)' if each.long else ''}")
         return
     scale = Scale(runs or (QUICK_RUNS if quick else RUNS), quick)
     try:

@@ -46,13 +46,20 @@ async def trap(ctx: JobContext) -> None:
     await ctx.run([sys.executable, "-I", "-S", "-c", TRAP, path])
 
 
+async def two_steps(ctx: JobContext) -> None:
+    """Each step is a command; before each is a checkpoint."""
+    for at, script in enumerate(ctx.job.payload["scripts"], 1):
+        await ctx.checkpoint(step_id=f"step-{at}")
+        await ctx.run(["bash", "-c", script], pty=False)
+
+
 def make(settings: WorkerSettings, number: int) -> Worker:
     # A worker locks its folder, also against another one of its process.
     folder = settings.workspaces / str(number)
     own = structs.replace(settings, worker_id=f"bench-{os.getpid()}-{number}", worker_dir=folder)
     worker = Worker.from_settings(own)
     worker.handler("task")(run_task)
-    for handler in (noop, stamp, trap):
+    for handler in (noop, stamp, trap, two_steps):
         worker.handler(handler.__name__)(handler)
     return worker
 

@@ -1,7 +1,7 @@
-"""How soon after its current step a quiesced task is at its checkpoint: many running at once, real tasks.
+"""How soon after the end of its step a quiesced job is at its checkpoint, with a hundred of them at once.
 
-A hundred tasks stand in a step each. When the pause has been called their steps may end, one after another;
-the next step must not begin. Half of the workers' slots are beside the store, half reach it over HTTP.
+All stand in a step each, half of them under a worker beside the store, half under one over HTTP. When the
+pause has been called their steps may end; the next step must not begin.
 """
 
 from __future__ import annotations
@@ -10,25 +10,26 @@ import asyncio
 import contextlib
 import os
 import subprocess
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+from msgspec import Struct
 
 from benchmarks.ceiling import latencies
 from benchmarks.pause import change
 from benchmarks.programs import Program, until
-from benchmarks.rig import Rig
+from benchmarks.rig import Rig, finished
 from benchmarks.subject import Round, Scale, Subject, Unmeasured
 from sluicegate.client import Client
 from sluicegate.store import Store, events
 from sluicegate.times import from_rfc3339
 
-TASKS: Final = 100
-APART_SECONDS: Final = 0.05
-"""Between the ends of two steps: what a step has made is stored when it ends, by git, on the same cores."""
+JOBS: Final = 100
+APART_SECONDS: Final = 0.25
+"""Between the ends of two tasks' steps: git takes what a step has made when it ends, on the same cores."""
 STEP: Final = """\
 touch {folder}/begun-{at}
 exec 3< {folder}/gate-{at}
@@ -39,7 +40,7 @@ mv {folder}/writing-{at} {folder}/ended-{at}
 
 
 class Standing:
-    """One task, and the gates that its steps stand at."""
+    """One job, and the gates that its steps stand at."""
 
     def __init__(self, folder: Path, steps: int) -> None:
         folder.mkdir()
@@ -64,58 +65,103 @@ class Standing:
         return float((self.folder / f"ended-{at}").read_text().replace(",", ".")) * 1000
 
 
-async def rounds(scale: Scale) -> AsyncGenerator[Round, None]:
-    number, steps = scale.of(TASKS, quick=6), len(scale.rounds) + 1
+class Scene(Struct, frozen=True):
+    """What runs: `workers` have a slot for each of the jobs. operator: a session with control."""
+
+    folder: Path
+    store: Store
+    client: Client
+    operator: aiohttp.ClientSession
+    workers: list[Program]
+
+    async def all_in(self, jobs: Sequence[Standing], at: int) -> None:
+        await until(lambda: all(job.begun(at) for job in jobs), f"all are in step {at + 1}", *self.workers)
+
+    async def open_gates(self, jobs: Sequence[Standing], at: int, apart_seconds: float = 0.0) -> None:
+        for job in jobs:
+            await until(partial(job.may_end, at), "the gate opens", *self.workers)
+            await asyncio.sleep(apart_seconds)
+
+    async def quiesced_after(
+        self, jobs: Sequence[Standing], at: int, apart_seconds: float = 0.0
+    ) -> list[float]:
+        """Quiesce while all are in this step, and let it end; of each the ms from there to its checkpoint."""
+        await self.all_in(jobs, at)
+        await change(self.operator, "pause", "quiesce")
+        await self.open_gates(jobs, at, apart_seconds)
+        taken = [await self._paused_ms(job, at) - job.ended_ms(at) for job in jobs]
+        if any(job.begun(at + 1) for job in jobs):
+            raise Unmeasured("a step began although the workers were quiesced")
+        await change(self.operator, "resume")
+        return taken
+
+    async def _paused_ms(self, job: Standing, at: int) -> int:
+        """When the job said that it waits before the step after this one, by the machine's clock."""
+        found: list[int] = []
+
+        async def look() -> bool:
+            for event in await events.page(self.store, job.job_id, limit=500, sort="desc"):
+                payload = event.payload or {}
+                if payload["kind"] == "task.paused" and payload["stepId"] == f"step-{at + 2}":
+                    found.append(from_rfc3339(event.created_at))
+            return bool(found)
+
+        await until(look, "the job waits at its checkpoint", *self.workers)
+        return found[0]
+
+
+@contextlib.asynccontextmanager
+async def _scene(slots: int) -> AsyncIterator[Scene]:
+    able = {"WORKER_CAPABILITIES": "git,shell", "ALLOW_LOCAL_REPOSITORIES": "1"}
     with Rig() as rig:
         async with (
             rig.service("control") as url,
             rig.service("queue_api", ALLOW_LOCAL_REPOSITORIES="1") as api_url,
             rig.store() as store,
-            _able(rig, number // 2) as (near,),
-            _able(rig, number // 2, api_url) as (far,),
+            rig.workers(slots=slots // 2, settings=able) as (near,),
+            rig.workers(slots=slots // 2, url=api_url, settings=able) as (far,),
             Client.from_url(api_url) as client,
-            aiohttp.ClientSession(url) as session,
+            aiohttp.ClientSession(url) as operator,
         ):
-            tasks = await _enqueued(client, rig.folder, number, steps)
-            for at in scale.rounds:
-                await _all_in_step(tasks, at, near, far)
-                await change(session, "pause", "quiesce")
-                for task in tasks:
-                    await until(partial(task.may_end, at), "the gate opens", near, far)
-                    await asyncio.sleep(APART_SECONDS)
-                taken = [await _paused_ms(store, task, at, near, far) - task.ended_ms(at) for task in tasks]
-                if any(task.begun(at + 1) for task in tasks):
-                    raise Unmeasured("a step began although the workers were quiesced")
-                yield latencies(f"quiesce, {number} tasks, from a step's end", taken, None, p99=1000)
-                await change(session, "resume")
+            yield Scene(rig.folder, store, client, operator, [near, far])
 
 
-def _able(
-    rig: Rig, slots: int, url: str | None = None
-) -> contextlib.AbstractAsyncContextManager[list[Program]]:
-    """A worker that can run tasks on a repository of this machine."""
-    return rig.workers(slots=slots, url=url, WORKER_CAPABILITIES="git,shell", ALLOW_LOCAL_REPOSITORIES="1")
+async def of_jobs(scale: Scale) -> AsyncGenerator[Round, None]:
+    """Two steps, each a command; all the first ones end at once."""
+    number = scale.of(JOBS, quick=6)
+    async with _scene(number) as scene:
+        for done in scale.rounds:
+            jobs = [Standing(scene.folder / f"job-{done}-{at}", 2) for at in range(number)]
+            for job in jobs:
+                payload = {"scripts": job.scripts}
+                job.job_id = (await scene.client.enqueue(type="two_steps", payload=payload)).id
+            taken = await scene.quiesced_after(jobs, 0)
+            yield latencies(f"quiesce, {number} jobs, from the step's end", taken, None, p99=1000)
+            await scene.all_in(jobs, 1)
+            await scene.open_gates(jobs, 1)
+            await finished(scene.store, number * (done + 1), *scene.workers)
 
 
-async def _all_in_step(tasks: list[Standing], at: int, *workers: Program) -> None:
-    await until(lambda: all(task.begun(at) for task in tasks), f"all tasks are in step {at + 1}", *workers)
-
-
-async def _enqueued(client: Client, folder: Path, number: int, steps: int) -> list[Standing]:
-    repository = folder / "repository"
-    await asyncio.to_thread(_make_repository, repository)
-    tasks = [Standing(folder / f"task-{at}", steps) for at in range(number)]
-    for task in tasks:
-        payload: dict[str, Any] = {
-            "repository": str(repository),
-            "targetRuntime": "shell",
-            "task": {
-                "instructions": "Stand at each gate",
-                "steps": [{"instructions": script} for script in task.scripts],
-            },
-        }
-        task.job_id = (await client.enqueue(type="task", payload=payload)).id
-    return tasks
+async def of_tasks(scale: Scale) -> AsyncGenerator[Round, None]:
+    """The same tasks all the time, from step to step, whose steps end one after another."""
+    number = scale.of(JOBS, quick=6)
+    async with _scene(number) as scene:
+        repository = scene.folder / "repository"
+        await asyncio.to_thread(_make_repository, repository)
+        tasks = [Standing(scene.folder / f"task-{at}", len(scale.rounds) + 1) for at in range(number)]
+        for task in tasks:
+            payload: dict[str, Any] = {
+                "repository": str(repository),
+                "targetRuntime": "shell",
+                "task": {
+                    "instructions": "Stand at each gate",
+                    "steps": [{"instructions": script} for script in task.scripts],
+                },
+            }
+            task.job_id = (await scene.client.enqueue(type="task", payload=payload)).id
+        for at in scale.rounds:
+            taken = await scene.quiesced_after(tasks, at, APART_SECONDS)
+            yield latencies(f"quiesce, {number} tasks, from the step's end", taken, None, p99=1000)
 
 
 def _make_repository(path: Path) -> None:
@@ -126,21 +172,18 @@ def _make_repository(path: Path) -> None:
         subprocess.run([*git, *words], check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
 
-async def _paused_ms(store: Store, task: Standing, at: int, *workers: Program) -> int:
-    """When the task said that it waits before the step after this one, by the machine's clock."""
-    found: list[int] = []
-
-    async def look() -> bool:
-        for event in await events.page(store, task.job_id, limit=500, sort="desc"):
-            payload = event.payload or {}
-            if payload["kind"] == "task.paused" and payload["stepId"] == f"step-{at + 2}":
-                found.append(from_rfc3339(event.created_at))
-        return bool(found)
-
-    await until(look, "the task waits at its checkpoint", *workers)
-    return found[0]
-
-
-SUBJECT: Final = Subject(
-    name="quiesce", says="from the end of a task's step to its checkpoint, quiesced", rounds=rounds, long=True
+SUBJECTS: Final = (
+    Subject(
+        name="quiesce",
+        says="from the end of a job's step to its checkpoint, quiesced",
+        rounds=of_jobs,
+        long=True,
+    ),
+    Subject(
+        name="quiesce-tasks",
+        says="the same with tasks: what the step made is stored in between",
+        rounds=of_tasks,
+        long=True,
+        limit_seconds=400.0,
+    ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -78,7 +78,13 @@ class Rig:
 
     @contextlib.asynccontextmanager
     async def workers(
-        self, *, slots: int, each: int = 1, processes: int = 1, url: str | None = None, **settings: str
+        self,
+        *,
+        slots: int,
+        each: int = 1,
+        processes: int = 1,
+        url: str | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> AsyncIterator[list[Program]]:
         """Measured workers, `each` of them in every process, all known to the store.
 
@@ -92,7 +98,7 @@ class Rig:
                 "SLUICEGATE_WORKER_SHUTDOWN_SECONDS": "0",
                 "BENCH_WORKERS": str(each),
                 **({} if url is None else {"SLUICEGATE_URL": url}),
-                **{f"SLUICEGATE_{key}": value for key, value in settings.items()},
+                **{f"SLUICEGATE_{key}": value for key, value in (settings or {}).items()},
             }
             before = len(await workers.listing(store))
             started = [

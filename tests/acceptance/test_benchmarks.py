@@ -65,14 +65,19 @@ def test_a_thousand_clients_are_measured_with_few(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_pauses_are_measured(tmp_path: Path) -> None:
     """70-62, P-1, P-7: no claim after a pause is the measurement's own finding, whatever the machine."""
-    only = [word for name in ("pause-rounds", "pause-seen", "quiesce") for word in ("--only", name)]
+    only = [
+        word
+        for name in ("pause-rounds", "pause-seen", "quiesce", "quiesce-tasks")
+        for word in ("--only", name)
+    ]
     ended = measure("--quick", "--runs", "1", "--json", str(tmp_path / "figures.json"), *only)
     assert ended.returncode == 0, ended.stdout
     written: dict[str, Any] = json.loads((tmp_path / "figures.json").read_text())
     found = {figure["name"]: figure for each in written["subjects"] for figure in each["figures"]}
     assert found["claims after the 200 of a pause, 5 pauses"]["value"] == 0
     assert found["pause, from its send until 8 workers saw it, p99"]["value"] > 0
-    assert found["quiesce, 6 tasks, from a step's end, p99"]["value"] > 0
+    assert found["quiesce, 6 jobs, from the step's end, p99"]["value"] > 0
+    assert found["quiesce, 6 tasks, from the step's end, p99"]["value"] > 0
 
 
 @pytest.mark.slow
@@ -102,8 +107,8 @@ def test_the_subjects_are_listed() -> None:
     assert ended.returncode == 0
     assert [line.split()[0] for line in ended.stdout.splitlines()] == [
         "ceiling", "enqueue", "drain", "pickup", "pickup-200", "delayed", "cancel", "pause", "pause-rounds",
-        "pause-seen", "quiesce", "http-enqueue", "http-work", "streams", "long-polls", "artifact", "idle",
-        "memory", "claim-cost", "redact",
+        "pause-seen", "quiesce", "quiesce-tasks", "http-enqueue", "http-work", "streams", "long-polls",
+        "artifact", "idle", "memory", "claim-cost", "redact",
     ]  # fmt: skip
 
 
