@@ -87,7 +87,7 @@ async def stream_of_jobs(url: str) -> AsyncIterator[list[str]]:
             ids.append((await client.enqueue(type="brief")).id)
             await asyncio.sleep(0.02)
 
-    async with Client.from_url(url) as client:
+    async with Client.from_url(url, retry_seconds=60.0) as client:
         producing = asyncio.create_task(produce(client))
         try:
             yield ids

@@ -23,12 +23,14 @@ PAUSED = SystemState(workers_paused=True, mode="drain", reason="upgrade", versio
 class Slots:
     """The worker around the loop: what it started, and how many slots are free."""
 
-    def __init__(self, queue: ScriptedTransport, free: int, **settings: float) -> None:
+    def __init__(
+        self, queue: ScriptedTransport, free: int, pause_poll_ms: int = 3_600_000, **settings: float
+    ) -> None:
         self.started: list[str] = []
         self.free = free
         self.pause = PauseState("worker-1", lambda: None)
         self.stop = asyncio.Event()
-        chosen = WorkerSettings(pause_poll_interval_ms=3_600_000, **settings)  # type: ignore[arg-type]
+        chosen = WorkerSettings(pause_poll_interval_ms=pause_poll_ms, **settings)  # type: ignore[arg-type]
         self.loop = ClaimLoop(
             queue, chosen, Policy(), self.pause, free_slots=lambda: self.free, start=self._start,
             measure=lambda _: None,
@@ -117,6 +119,18 @@ async def test_paused_is_idle_until_the_resume_is_pushed(queue: ScriptedTranspor
         slots.loop.look()
         await until(lambda: slots.started, "it claims")
     assert len(queue.requests) == 2
+
+
+async def test_paused_it_looks_again_at_intervals(queue: ScriptedTransport) -> None:
+    """P-7: a resume whose push was lost is found by SLUICEGATE_PAUSE_POLL_INTERVAL_MS."""
+    queue.system = PAUSED
+    slots = Slots(queue, free=1, pause_poll_ms=10)
+    async with running(slots):
+        await until(lambda: len(queue.requests) == 4, "it has looked again and again")
+        assert slots.started == []
+        queue.system = SystemState(workers_paused=False, version=3)
+        queue.answers.append(found(*jobs(1), system=queue.system))
+        await until(lambda: slots.started, "it claims")
 
 
 async def test_a_resume_pushed_while_the_claim_is_under_way_is_not_missed(queue: ScriptedTransport) -> None:
