@@ -167,5 +167,6 @@ SUBJECTS: Final = (
         says="the same, over rounds against eight claiming loops",
         rounds=again_and_again,
         long=True,
+        limit_seconds=300.0,
     ),
 )
