@@ -79,4 +79,5 @@ SUBJECT: Final = Subject(
     says="from a pause over HTTP until every idle worker has seen it",
     rounds=rounds,
     long=True,
+    limit_seconds=300.0,
 )

@@ -178,6 +178,7 @@ SUBJECTS: Final = (
         says="from the end of a job's step to its checkpoint, quiesced",
         rounds=of_jobs,
         long=True,
+        limit_seconds=300.0,
     ),
     Subject(
         name="quiesce-tasks",
