@@ -1,44 +1,94 @@
-"""Where the store and the model must say the same, after each step of the walk."""
+"""Where the store and the model must say the same, after each step."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sluicegate import keys
-from sluicegate.model import STATUSES, Counts, Policy
-from sluicegate.store import jobs, pause
+from sluicegate.model import STATUSES, TERMINAL, Counts, Policy
+from sluicegate.store import jobs
 from sluicegate.store.connection import Store
 from sluicegate.store.rendering import fields
-from tests.random_walk.model import UNKNOWN, Model, ModelJob
+from tests.random_walk.judging import pause_of
+from tests.random_walk.model import UNKNOWN, Model, ModelJob, Pause
+from tests.random_walk.wishes import IDS, UNKNOWN_ID, Wishes
 from tests.support.job_builder import HOUR_MS, now_ms
 
 
-async def jobs_agree(store: Store, model: Model, before: int) -> int:
-    """Each job's fields, place, lease and history. The model learns the times that the store has set.
+class Stored(NamedTuple):
+    """A job as the store has it: its hash, the score of its lease, its events, what operators did to it."""
 
-    before: the store's time before the step. The latest time that is not an hour away comes back.
-    """
-    reads: list[tuple[Any, ...]] = []
-    for job_id in model.jobs:
+    fields: Mapping[str, str]
+    lease: str | None
+    history: tuple[str, ...]
+    controls: tuple[tuple[str, str], ...]
+
+
+class Seen(NamedTuple):
+    """What the store holds after a step. before, after: its clock around the step."""
+
+    jobs: Mapping[str, Stored]
+    pause: Pause
+    before: int
+    after: int
+
+
+async def see(store: Store, job_ids: Collection[str], before: int) -> Seen:
+    """Read these jobs; one that is not there has no fields."""
+    reads: list[tuple[Any, ...]] = [("HGETALL", keys.PAUSE)]
+    for job_id in job_ids:
         reads += [("HGETALL", keys.job(job_id)), ("ZSCORE", keys.LEASES, job_id)]
-        reads += [("XRANGE", keys.job_events(job_id), "-", "+")]
-    replies = await store.commands(*reads) if reads else []
-    after = await now_ms(store)
-    horizon = 0
-    for at, job in enumerate(model.jobs.values()):
-        flat, lease, events = replies[at * 3 : at * 3 + 3]
-        stored = fields(flat)
-        _learn(job, stored, lease, before, after)
+        reads += [
+            ("XRANGE", keys.job_events(job_id), "-", "+"),
+            ("XRANGE", keys.job_controls(job_id), "-", "+"),
+        ]
+    pause, *replies = await store.commands(*reads)
+    found = {}
+    for at, job_id in enumerate(job_ids):
+        flat, lease, events, controls = replies[at * 4 : at * 4 + 4]
+        found[job_id] = Stored(fields(flat), lease, kinds(events), acts(controls))
+    return Seen(found, pause_of(pause), before, await now_ms(store))
+
+
+def kinds(events: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(fields(flat)["kind"] for _, flat in events)
+
+
+def acts(controls: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+    """Who did what to a run."""
+    return tuple((fields(flat)["actor"], fields(flat)["action"]) for _, flat in controls)
+
+
+def learn(model: Model, seen: Seen) -> None:
+    """Take over the times that no reply told; each must lie within the step."""
+    for job in model.jobs.values():
+        _learn(job, seen.jobs[job.id].fields, seen.before, seen.after)
+
+
+def agree(model: Model, seen: Seen, *, times: bool = True) -> None:
+    """Each job's fields, place, lease and history, and the pause. times: also what only the store knew."""
+    assert seen.pause == model.pause
+    for job in model.jobs.values():
+        stored, expected = _stored(seen.jobs[job.id]), _expected(model, job)
+        if not times:
+            for name in ("due", *IDS):
+                stored[name], expected[name] = stored[name] is not None, expected[name] is not None
+        assert stored == expected, f"{job.id}: {stored}, expected {expected}"
+
+
+def horizon(model: Model, after: int) -> int:
+    """The latest deadline that is not an hour away."""
+    latest = 0
+    for job in model.jobs.values():
         limit = job.started + job.max_run_ms if job.started and job.max_run_ms else None
         times = (job.due, job.lease, limit)
-        horizon = max(horizon, *(time for time in times if time and time < after + HOUR_MS // 2), 0)
-        assert _stored(stored, lease, events) == _expected(model, job), job.id
-    return horizon
+        latest = max(latest, *(time for time in times if time and time < after + HOUR_MS // 2), 0)
+    return latest
 
 
-async def numbers_agree(store: Store, model: Model) -> None:
-    """Counts (P-10) and the version of the pause (P-2)."""
+async def counts_agree(store: Store, model: Model) -> None:
+    """The exact counts that a drain is judged by (P-10)."""
     known = list(model.jobs.values())
     counted = {name: sum(job.status == name for job in known) for name in STATUSES}
     delayed = sum(job.due is not None and job.due > model.clock for job in known)
@@ -46,40 +96,36 @@ async def numbers_agree(store: Store, model: Model) -> None:
     counted["queued"] -= delayed
     counted["running"] -= stale
     assert await jobs.counts(store) == Counts(delayed=delayed, stale_running=stale, **counted)
-    assert (await pause.read(store)).version == model.version
 
 
 async def nobody_sleeps(store: Store, model: Model, policies: Collection[Policy]) -> None:
     """While a policy may claim something, its bell holds a token: whoever waits on it wakes."""
-    if model.paused:
-        return
-    known = await store.command("HKEYS", keys.POLICIES)
     for policy in policies:
-        if policy.id in known and model.heads(policy):
+        if claimable(model, policy):
             assert await store.command("LLEN", keys.bell(policy.id)) == 1, f"nobody wakes for {policy}"
 
 
-def _learn(job: ModelJob, stored: dict[str, str], lease: str | None, before: int, after: int) -> None:
-    """Times that the model does not know yet must lie within the step."""
+def claimable(model: Model, policy: Policy) -> bool:
+    return not model.pause.paused and policy.id in model.policies and bool(model.heads(policy))
+
+
+def _learn(job: ModelJob, stored: Mapping[str, str], before: int, after: int) -> None:
     if job.created == UNKNOWN:
         job.created = int(stored["created_at"])
         assert before <= job.created <= after
     if job.since == UNKNOWN and stored.get("entry", "").startswith("+w"):
         job.since = int(stored["entry"][2:].partition("-")[0])
         assert before <= job.since <= after
+    for name in IDS:
+        if getattr(job.wishes, name) == UNKNOWN_ID:
+            job.wishes = job.wishes._replace(**{name: stored[name]})
     if job.due == UNKNOWN:
         job.due = int(stored["next_attempt_at"])
         assert before + job.wait <= job.due <= after + job.wait
-    if job.started == UNKNOWN:
-        job.started = int(stored["started_at"])
-        assert before <= job.started <= after
-    if job.lease == UNKNOWN:
-        assert lease is not None
-        job.lease = int(lease)
-        assert before + job.lease_ms <= job.lease <= after + job.lease_ms
 
 
-def _stored(stored: dict[str, str], lease: str | None, events: list[Any]) -> dict[str, Any]:
+def _stored(seen: Stored) -> dict[str, Any]:
+    stored = seen.fields
     queued = stored["status"] == "queued"
     return {
         "status": stored["status"],
@@ -87,12 +133,17 @@ def _stored(stored: dict[str, str], lease: str | None, events: list[Any]) -> dic
         "releases": int(stored.get("releases", 0)),
         "token": int(stored.get("token", 0)),
         "owner": stored.get("owner"),
-        "lease": lease and int(lease),
-        "cancel": "cancel_at" in stored,
+        "started": int(stored["started_at"]) if "started_at" in stored else None,
+        "lease": seen.lease and int(seen.lease),
+        "cancel": (stored["cancel_by"], stored.get("cancel_reason")) if "cancel_at" in stored else None,
         "ended": stored.get("ended"),
         "due": int(stored["next_attempt_at"]) if "next_attempt_at" in stored else None,
         "waits in": stored["entry"][:2] if queued and "entry" in stored else None,
-        "history": [fields(flat)["kind"] for _, flat in events],
+        "finished": "finished_at" in stored,
+        "redriven": "redriven_at" in stored,
+        "history": seen.history,
+        "controls": seen.controls,
+        **{name: stored.get(name) for name in Wishes._fields},
     }
 
 
@@ -103,10 +154,15 @@ def _expected(model: Model, job: ModelJob) -> dict[str, Any]:
         "releases": job.releases,
         "token": job.token,
         "owner": job.owner,
+        "started": job.started,
         "lease": job.lease,
-        "cancel": job.cancel_asked,
+        "cancel": job.cancel,
         "ended": job.ended,
         "due": job.due,
         "waits in": model.place(job),
+        "finished": job.status in TERMINAL,
+        "redriven": job.redriven,
         "history": job.history,
+        "controls": job.controls,
+        **{name: job.wishes.told.get(name) for name in Wishes._fields},
     }

@@ -1,4 +1,8 @@
-"""A random walk through the life of jobs: each step is done in the store and in the model, then compared.
+"""A random walk through the life of jobs: each call is made in the store and in the model, then compared.
+
+Two workers and two operators make calls of one to three jobs, with what they know: the right token or a wrong
+one, the pause as it was some time ago. A call may be held up on its way, so that it is executed after others
+that were made later, and any call may come a second time, as it does when a reply was lost.
 
 Time is real, since leases, scores and event ids all hang on the store's own clock: a faked one would test
 scripts that nobody runs. Waits are 1 ms or an hour, and each step ends once the short ones have passed, so
@@ -10,28 +14,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import uuid_utils
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sluicegate import keys
 from sluicegate.limits import Limits
 from sluicegate.model import TERMINAL, Policy
-from sluicegate.store import (
-    claims,
-    invariants,
-    jobs,
-    limits,
-    pause,
-    repair,
-    sweeping,
-)
+from sluicegate.store import invariants, limits, repair
 from sluicegate.store.connection import Store
-from sluicegate.store.rendering import fields
-from tests.random_walk import comparison
-from tests.random_walk.model import Model, ModelJob
+from tests.random_walk import calls, comparison, promises
+from tests.random_walk.calls import Call, Holder
+from tests.random_walk.judging import judge
+from tests.random_walk.model import RUNNING, Backoff, Model, Pause, Request
+from tests.random_walk.snapshots import digest
+from tests.random_walk.wishes import Asked
 from tests.support.job_builder import HOUR_MS, JobBuilder, now_ms, past
 
 POLICIES: Final = [
@@ -52,20 +51,91 @@ SETTINGS: Final[list[Setting]] = [
 ]
 ENDED: Final = sorted(TERMINAL)
 MOST_RELEASES: Final = 1
+MOST_CONTROLS: Final = 6
+MOST_ALIVE: Final = 5
 SHORT_MS: Final = 1
+KEPT: Final = 12
+"""So many calls may come again."""
+WAITS: Final = (calls.NO_WAIT, Backoff(SHORT_MS, 1, SHORT_MS), calls.AN_HOUR)
+PAUSES: Final = [RUNNING] * 6 + [
+    Pause(True, "drain", "one"),
+    Pause(True, "quiesce", "one"),
+    Pause(True, "drain", "two"),
+    Pause(True, "drain", "two", until=calls.FAR_MS),
+    Pause(True, "drain", "two", until=1),
+]
 
 Newcomer = tuple[dict[str, Any], int | None, str | None]
 """Body, delay in ms, idempotency key."""
+Pick = tuple[int, str]
+"""Which job, and with which token: `held` now, of an `old` attempt, or the `next` one."""
+
+
+class Word(NamedTuple):
+    """What a worker says of attempts, by the name of its script."""
+
+    script: str
+    lease_ms: int = HOUR_MS
+    backoff: Backoff = calls.NO_WAIT
+    retryable: bool = True
+    failure_class: str = ""
+
+    def of(self, held: Holder) -> Call:
+        match self.script:
+            case "heartbeat":
+                return calls.heartbeat(held, self.lease_ms)
+            case "complete":
+                return calls.complete(held)
+            case "fail":
+                return calls.fail(
+                    held, self.backoff, retryable=self.retryable, failure_class=self.failure_class
+                )
+            case "release":
+                return calls.release(held, self.backoff, most=MOST_RELEASES)
+        return calls.acknowledge(held)
+
 
 workers = st.sampled_from(["w1", "w2"])
+operators = st.sampled_from([Request("ann", "too dear"), Request("bob", None)])
 holders = st.sampled_from([*[""] * 6, "w1", "w2"])
-tokens = st.sampled_from([*[0] * 7, -1, 1])
-waits = st.sampled_from([0, SHORT_MS, HOUR_MS])
 picks = st.integers(0, 11)
-maybe = st.booleans()
-mostly = st.sampled_from([True, True, True, False])
-beliefs = st.sampled_from(["", "", "queued"])
 held_picks = st.integers(0, 3)
+kinds = st.sampled_from([*["held"] * 5, *["old"] * 2, "next"])
+attempts = st.lists(st.tuples(held_picks, kinds), min_size=1, max_size=3)
+several = st.lists(held_picks, min_size=1, max_size=3)
+waits = st.sampled_from(WAITS)
+words = st.one_of(
+    st.builds(Word, st.just("heartbeat"), lease_ms=st.sampled_from([SHORT_MS, HOUR_MS])),
+    st.just(Word("complete")),
+    st.builds(
+        Word,
+        st.just("fail"),
+        backoff=waits,
+        retryable=st.booleans(),
+        failure_class=st.sampled_from(["", "flaky", "run_timeout"]),
+    ),
+    st.builds(Word, st.just("release"), backoff=waits),
+    st.just(Word("cancel_ack")),
+)
+asked = st.one_of(
+    st.builds(
+        Asked,
+        st.sampled_from(["pause", "takeover", "resume"]),
+        st.sampled_from(["ann", "bob"]),
+        hard=st.booleans(),
+        reason=st.sampled_from(["", "why"]),
+    ),
+    st.builds(
+        Asked, st.just("resume"), st.just("ann"), summary=st.sampled_from(['{"text":"a"}', '{"text":"b"}'])
+    ),
+    st.builds(
+        Asked,
+        st.just("retry_step"),
+        st.just("bob"),
+        recovery=st.sampled_from(['{"stepId":"a"}', '{"stepId":"b"}']),
+    ),
+)
+late = st.sampled_from([False] * 7 + [True])
 bodies = st.fixed_dictionaries(
     {
         "type": st.sampled_from("ab"),
@@ -73,7 +143,7 @@ bodies = st.fixed_dictionaries(
         "repository": st.sampled_from([None, None, "host/r", "host/s"]),
         "affinity_key": st.sampled_from([None, None, None, "k", "l"]),
         "capabilities": st.sampled_from([(), (), (), ("gpu",)]),
-        "max_attempts": st.sampled_from([1, 2, 3]),
+        "max_attempts": st.sampled_from([1, 1, 2, 3]),
         "max_run_ms": st.sampled_from([None, None, None, SHORT_MS]),
     }
 )
@@ -94,55 +164,38 @@ class Walk(RuleBasedStateMachine):
         self.model = Model()
         self.builder = JobBuilder(self.store)
         self.requests = itertools.count(1)
-        self.before = 0
+        self.taken = 0
+        self.made: list[Call] = []
+        self.opened: dict[tuple[str, int], str] = {}
+        self.bodies: dict[str, dict[str, Any]] = {}
+        self.seen_versions: dict[str, int] = {}
 
     @initialize(new=st.lists(newcomers, min_size=2, max_size=6), setting=st.sampled_from(SETTINGS))
     def begin(self, new: list[Newcomer], setting: Setting) -> None:
         self.runner.run(self._begin())
-        self.change_limits(setting)
-        self._enqueue(new)
+        self._change_limits(setting)
+        self.enqueue(new, late=False)
 
     async def _begin(self) -> None:
         await self.store.command("FLUSHDB")
         await self.store.initialise()
 
-    @rule(new=st.lists(newcomers, min_size=1, max_size=3))
-    def enqueue(self, new: list[Newcomer]) -> None:
-        self._enqueue(new)
-
-    def _enqueue(self, new: list[Newcomer]) -> None:
-        async def step() -> None:
-            submissions, expected = [], []
-            for body, delayed, key in new:
-                submission = self.builder.submission(
-                    delay_ms=delayed, unique=key and f"ann:{key}", fingerprint=str(body), **body
-                )
-                submissions.append(submission)
-                expected.append(self._accept(submission, body, delayed, key))
-            assert await self._accepted(submissions) == expected
-
-        self._step(step)
-
-    @precondition(lambda self: self.model.jobs or self.model.removed)
-    @rule(at=picks, another_body=st.booleans())
-    def enqueue_again(self, at: int, another_body: bool) -> None:
-        """The same id, for the same or another job; of a removed one it is free again."""
-
-        async def step() -> None:
-            job_id = self._pick(at)
-            known = self.model.jobs.get(job_id)
-            body = dict(known.body if known else {"type": "a", "max_attempts": 1, "max_run_ms": None})
-            if another_body:
-                body["payload"] = {"another": True}
-            submission = self.builder.submission(id=job_id, **body)
-            expected = self._accept(submission, body, None, None)
-            assert await self._accepted([submission]) == [expected]
-
-        self._step(step)
+    @precondition(lambda self: sum(job.status not in ENDED for job in self.model.jobs.values()) < MOST_ALIVE)
+    @rule(new=st.lists(newcomers, min_size=1, max_size=3), late=late)
+    def enqueue(self, new: list[Newcomer], late: bool) -> None:
+        submissions = []
+        for body, delayed, key in new:
+            unique = key and f"ann:{key}"
+            made = self.builder.submission(
+                delay_ms=delayed, unique=unique, fingerprint=str(body).replace(" ", ""), **body
+            )
+            self.bodies[made.id] = body
+            submissions.append(made)
+        self._make(calls.enqueue(*submissions), late=late)
 
     @rule(worker=workers, limit=st.integers(1, 4))
     def claim_anything(self, worker: str, limit: int) -> None:
-        self._claim(POLICIES[0], worker, limit, HOUR_MS, again=False)
+        self.claim(POLICIES[0], worker, limit, HOUR_MS, again=False, late=False)
 
     @rule(
         policy=st.sampled_from(POLICIES),
@@ -150,181 +203,150 @@ class Walk(RuleBasedStateMachine):
         limit=st.integers(1, 4),
         lease=st.sampled_from([SHORT_MS, HOUR_MS, HOUR_MS]),
         again=st.sampled_from([False, False, False, True]),
+        late=late,
     )
-    def claim(self, policy: Policy, worker: str, limit: int, lease: int, again: bool) -> None:
-        self._claim(policy, worker, limit, lease, again=again)
-
-    def _claim(self, policy: Policy, worker: str, limit: int, lease: int, *, again: bool) -> None:
-        async def step() -> None:
-            last = self.model.memos.get(worker, ("", []))[0]
-            request = last if again and last else f"r{next(self.requests)}"
-            if request != last:
-                # As a worker that was woken: the bell's token is gone before the claim.
-                await self.store.command("LPOP", keys.bell(policy.id))
-            found = await claims.claim(
-                self.store, policy, worker_id=worker, lease_ms=lease, limit=limit, request_id=request
-            )
-            got = [(job.id, int(job.lease_token or 0)) for job in found.jobs]
-            self.model.claim(policy, worker, limit, lease, request, got)
-            assert found.system.workers_paused == self.model.paused
-
-        self._step(step)
+    def claim(self, policy: Policy, worker: str, limit: int, lease: int, again: bool, late: bool) -> None:
+        last, _ = self.model.memos.get(worker, ("", ()))
+        request = last if again and last else f"r{next(self.requests)}"
+        call = calls.claim(policy, worker, limit=limit, lease_ms=lease, request=request)
+        self._make(call, late=late, woken_by=None if request == last else policy)
 
     @precondition(lambda self: self._any("running"))
-    @rule(at=held_picks, token=tokens, who=holders, lease=st.sampled_from([SHORT_MS, HOUR_MS]))
-    def heartbeat(self, at: int, token: int, who: str, lease: int) -> None:
-        async def step() -> None:
-            held = self._attempt(at, token, who)
-            _, _, replies = await self.store.run("heartbeat", [(held[0], held[2], lease)], worker=held[1])
-            assert replies[0][0] == self.model.heartbeat(*held, lease)
-
-        self._step(step)
-
-    @precondition(lambda self: self._any("running"))
-    @rule(at=held_picks, token=tokens, who=holders)
-    def complete(self, at: int, token: int, who: str) -> None:
-        held = self._attempt(at, token, who)
-        self._word("complete", (held[0], held[2], "done"), lambda: self.model.complete(*held), worker=held[1])
-
-    @precondition(lambda self: self._any("running"))
-    @rule(
-        at=held_picks, token=tokens, who=holders, retryable=st.booleans(), timeout=st.booleans(), wait=waits
-    )
-    def fail(self, at: int, token: int, who: str, retryable: bool, timeout: bool, wait: int) -> None:
-        held = self._attempt(at, token, who)
-        item = (held[0], held[2], "broken", "run_timeout" if timeout else "", int(retryable), 0.5)
-        self._word(
-            "fail",
-            item,
-            lambda: self.model.fail(*held, retryable=retryable, timeout=timeout, wait=wait),
-            worker=held[1],
-            **_backoff(wait),
-        )
-
-    @precondition(lambda self: self._any("running"))
-    @rule(at=held_picks, token=tokens, who=holders, wait=waits)
-    def release(self, at: int, token: int, who: str, wait: int) -> None:
-        held = self._attempt(at, token, who)
-        self._word(
-            "release",
-            (held[0], held[2], "", 0.5),
-            lambda: self.model.release(*held, most=MOST_RELEASES, wait=wait),
-            worker=held[1],
-            max_releases=MOST_RELEASES,
-            **_backoff(wait),
-        )
-
-    @precondition(lambda self: self._any("running"))
-    @rule(at=held_picks, token=tokens, who=holders)
-    def acknowledge(self, at: int, token: int, who: str) -> None:
-        held = self._attempt(at, token, who)
-        self._word(
-            "cancel_ack", (held[0], held[2], "", ""), lambda: self.model.acknowledge(*held), worker=held[1]
-        )
+    @rule(word=words, picked=attempts, who=holders, late=late)
+    def say(self, word: Word, picked: list[Pick], who: str, late: bool) -> None:
+        """A worker, of its attempts."""
+        self._make(word.of(self._holder(picked, who)), late=late)
 
     @precondition(lambda self: self._any("queued", "running", *ENDED))
-    @rule(at=st.one_of(held_picks, picks))
-    def cancel(self, at: int) -> None:
-        job_id = self._pick(at)
-        self._word("cancel", (job_id,), lambda: self.model.cancel(job_id), actor="ann", reason="")
+    @rule(by=operators, at=st.lists(picks, min_size=1, max_size=2), late=late)
+    def cancel(self, by: Request, at: list[int], late: bool) -> None:
+        self._make(calls.cancel(by, *map(self._pick, at)), late=late)
 
     @precondition(lambda self: self._any("running"))
+    @rule(by=operators, at=held_picks, word=st.one_of(st.none(), words), wait=waits)
+    def cancel_and_end(self, by: Request, at: int, word: Word | None, wait: Backoff) -> None:
+        """An end right after a request: single steps meet too seldom. word: None for the sweeper's."""
+        self.cancel(by, [at], late=False)
+        self._end(0, word, wait)
+
+    @precondition(lambda self: self._any("running") and not self.model.pause.paused)
+    @rule(at=held_picks, word=st.sampled_from([None, Word("release"), Word("fail")]), by=workers)
+    def come_back(self, at: int, word: Word | None, by: str) -> None:
+        """A job whose attempt ended is opened anew: what is left over from the first has somebody to hurt."""
+        self._end(at, word, calls.NO_WAIT)
+        self.claim_anything(by, 4)
+
+    @precondition(lambda self: self._any("queued", "running"))
+    @rule(at=held_picks, asked=asked, late=late)
+    def control(self, at: int, asked: Asked, late: bool) -> None:
+        self._make(calls.control(self._pick(at), asked, most=MOST_CONTROLS), late=late)
+
+    @precondition(lambda self: any(job.wishes.control is not None for job in self.model.jobs.values()))
     @rule(
         at=held_picks,
-        then=st.sampled_from(["complete", "fail", "release", "acknowledge", "expire"]),
-        wait=waits,
+        kind=kinds,
+        what=st.sampled_from(["recovery", "recovery", "summary"]),
+        old=st.booleans(),
+        outcome=st.sampled_from(["ack", "rejected"]),
+        late=late,
     )
-    def cancel_and_end(self, at: int, then: str, wait: int) -> None:
-        """An end right after a request: single steps meet too seldom."""
-        self.cancel(at)
-        match then:
-            case "complete":
-                self.complete(0, 0, "")
-            case "fail":
-                self.fail(0, 0, "", retryable=True, timeout=False, wait=wait)
-            case "release":
-                self.release(0, 0, "", wait)
-            case "acknowledge":
-                self.acknowledge(0, 0, "")
-            case "expire":
-                self.heartbeat(0, 0, "", SHORT_MS)
-                self.expire_leases(3, wait)
+    def answer_control(self, at: int, kind: str, what: str, old: bool, outcome: str, late: bool) -> None:
+        """old: it answers what is wanted no more."""
+        held = self._holder([(at, kind)], "")
+        job = self.model.jobs.get(held.attempts[0][0])
+        request = "" if old or job is None else getattr(job.wishes, f"{what}_id") or ""
+        self._make(calls.answer_control(held, what, request or "0-1", outcome), late=late)
 
-    @precondition(lambda self: self.model.paused or any(map(self.model.stale, self.model.jobs.values())))
-    @rule(limit=st.integers(1, 3), wait=waits)
-    def expire_leases(self, limit: int, wait: int) -> None:
-        async def step() -> None:
-            reply = await self.store.run("expire_leases", [(0.5,)] * limit, **_backoff(wait))
-            expected = self.model.expire(limit, wait=wait)
-            assert reply == (["PAUSED"] if expected is None else [expected])
-
-        self._step(step)
-
-    @precondition(
-        lambda self: self.model.paused or any(job.due is not None for job in self.model.jobs.values())
-    )
-    @rule(limit=st.integers(1, 3))
-    def promote_due(self, limit: int) -> None:
-        async def step() -> None:
-            expected = None if self.model.paused else self.model.promote(limit)
-            assert await sweeping.promote_due(self.store, limit) == expected
-
-        self._step(step)
+    @rule(limit=st.integers(1, 3), wait=waits, late=late)
+    def sweep(self, limit: int, wait: Backoff, late: bool) -> None:
+        """Whatever is over."""
+        if self.model.pause.paused or any(map(self.model.stale, self.model.jobs.values())):
+            self._make(calls.expire(limit, wait), late=late)
+        if self.model.pause.paused or any(job.due is not None for job in self.model.jobs.values()):
+            self._make(calls.promote(limit), late=late)
+        if self.model.pause.paused:
+            self._make(calls.end_pauses(), late=late)
 
     @rule(
-        resume=st.sampled_from([True, True, True, False]),
-        reason=st.sampled_from(["one", "two"]),
+        by=operators,
+        asked=st.sampled_from(PAUSES),
         force=st.booleans(),
+        expecting=st.sampled_from([False, False, True]),
+        looks=st.booleans(),
+        late=late,
     )
-    def change_pause(self, resume: bool, reason: str, force: bool) -> None:
+    def change_pause(
+        self, by: Request, asked: Pause, force: bool, expecting: bool, looks: bool, late: bool
+    ) -> None:
+        """expecting: the version that the operator saw last, which may be old. looks: at the outcome."""
+        expected = self.seen_versions.get(by.by, 0) if expecting else -1
+        self._make(calls.change_pause(asked, by=by.by, force=force, expected=expected), late=late)
+        if looks:
+            self.seen_versions[by.by] = self.model.pause.version
+
+    @precondition(lambda self: self.model.pause.until)
+    @rule()
+    def pause_time_comes(self) -> None:
+        """The time that a pause names is far away, until it is brought here."""
+
         async def step() -> None:
-            state = await pause.read(self.store)
-            reply = await self.store.run(
-                "pause", action="resume" if resume else "pause", mode="" if resume else "drain",
-                reason="" if resume else reason, actor="ann", force=int(force), until_ms=0,
-                expected_version=-1,
-            )  # fmt: skip
-            held = any(job.status == "running" for job in self.model.jobs.values())
-            if resume and self.model.paused and held and not force:
-                assert reply[0] == "NOT_DRAINED"
-            elif (resume and not self.model.paused) or (not resume and state.reason == reason):
-                assert reply[0] == "UNCHANGED"
-            else:
-                self.model.paused = not resume
-                self.model.version += 1
-                assert fields(reply[0])["version"] == str(self.model.version)
+            await self.store.command("HSET", keys.PAUSE, "until", self.model.clock)
+            self.model.pause = self.model.pause._replace(until=self.model.clock)
 
         self._step(step)
 
     @precondition(lambda self: self._any("dead_letter"))
-    @rule(at=held_picks)
-    def redrive(self, at: int) -> None:
-        job_id = self._pick(at, "dead_letter")
-        self._word("redrive", (job_id,), lambda: self.model.redrive(job_id), actor="ann", reason="")
-
-    @precondition(lambda self: self._any("dead_letter"))
-    @rule(at=held_picks)
-    def condemn(self, at: int) -> None:
-        job_id = self._pick(at, "dead_letter")
-        self._word("condemn", (job_id,), lambda: self.model.condemn(job_id), actor="ann", reason="")
+    @rule(by=operators, at=several, purge=st.booleans(), late=late)
+    def judge_dead_letters(self, by: Request, at: list[int], purge: bool, late: bool) -> None:
+        chosen = [self._pick(each, "dead_letter") for each in at]
+        self._make((calls.condemn if purge else calls.redrive)(by, *chosen), late=late)
 
     @precondition(lambda self: self._any(*ENDED))
     @rule(
-        at=held_picks, first=st.sampled_from(["queued", *ENDED]), believed=st.sampled_from(["", "", "queued"])
+        at=several,
+        first=st.sampled_from(["queued", *ENDED]),
+        believed=st.sampled_from(["", "", "queued"]),
+        late=late,
     )
-    def remove(self, at: int, first: str, believed: str) -> None:
-        job_id = self._pick(at, first)
-        known = self.model.jobs.get(job_id)
-        status = believed or (known.status if known else "succeeded")
-        self._word(
-            "retention",
-            (job_id, status),
-            lambda: self.model.remove(job_id, status),
-            before_ms=self.model.clock + HOUR_MS,
-        )
+    def remove(self, at: list[int], first: str, believed: str, late: bool) -> None:
+        beliefs = []
+        for each in at:
+            job_id = self._pick(each, first)
+            known = self.model.jobs.get(job_id)
+            beliefs.append((job_id, believed or (known.status if known else "succeeded")))
+        self._make(calls.remove(self.model.clock + HOUR_MS, *beliefs), late=late)
 
-    @rule(setting=st.sampled_from(SETTINGS))
-    def change_limits(self, setting: Setting) -> None:
+    @precondition(lambda self: self.made)
+    @rule(at=st.integers(0, KEPT - 1))
+    def comes_late_or_again(self, at: int) -> None:
+        """A call that was made before: held up until now, or repeated since its reply was lost."""
+        self._make(self.made[-1 - at % len(self.made)])
+
+    @rule(
+        what=st.one_of(st.sampled_from(["forget policies", "enqueue again"]), st.sampled_from(SETTINGS)),
+        at=picks,
+    )
+    def keep_house(self, what: str | Setting, at: int) -> None:
+        """What is done now and then, and should harm nobody."""
+        if what == "forget policies":
+            self._make(Call("forget_policies", (), {"idle_ms": 0}))
+            self._step(self._nothing_differs)
+        elif what == "enqueue again":
+            self._enqueue_again(self._pick(at), another_body=bool(at % 2))
+        elif not isinstance(what, str):
+            self._change_limits(what)
+
+    async def _nothing_differs(self) -> None:
+        assert await repair.reconcile(self.store) == []
+
+    def _enqueue_again(self, job_id: str, *, another_body: bool) -> None:
+        """The same id, for the same or another job; of a removed one it is free again."""
+        body = dict(self.bodies.get(job_id, {"type": "a"}))
+        if another_body:
+            body["payload"] = {"another": True}
+        self._make(calls.enqueue(self.builder.submission(id=job_id, **body)))
+
+    def _change_limits(self, setting: Setting) -> None:
         """In each state: those that wait and those that run are under the new limits at once (Q-18)."""
         self.model.types, self.model.repositories = setting
         numbers = {f"type={name}": most for name, most in setting[0].items()}
@@ -336,83 +358,105 @@ class Walk(RuleBasedStateMachine):
 
         self._step(step)
 
-    @rule()
-    def forget_policies(self) -> None:
-        async def step() -> None:
-            forgotten = await sweeping.forget_policies(self.store, idle_seconds=0)
-            assert (forgotten is None) == self.model.paused
+    def _end(self, at: int, word: Word | None, wait: Backoff) -> None:
+        """A running attempt, by its worker's word or by the sweeper."""
+        if word is not None:
+            self.say(word, [(at, "held")], "", late=False)
+        else:
+            self.say(Word("heartbeat", lease_ms=SHORT_MS), [(at, "held")], "", late=False)
+            self.sweep(3, wait, late=False)
 
-        self._step(step)
+    def _make(self, call: Call, *, late: bool = False, woken_by: Policy | None = None) -> None:
+        """late: it is under way for a while; woken_by: whose bell the claiming worker has heard."""
+        if call not in self.made:
+            self.made = [*self.made, call][-KEPT:]
+        if not late:
+            self._step(lambda: self._send(call, woken_by))
 
-    @rule()
-    def reconcile(self) -> None:
-        """Nothing ever differs."""
-
-        async def step() -> None:
-            assert await repair.reconcile(self.store) == []
-
-        self._step(step)
-
-    def _word(self, name: str, item: tuple[Any, ...], model: Callable[[], str], **args: Any) -> None:
-        async def step() -> None:
-            reply = await self.store.run(name, [item], **args)
-            assert reply == [[model()]]
-
-        self._step(step)
+    async def _send(self, call: Call, woken_by: Policy | None) -> None:
+        if woken_by:
+            await self.store.command("LPOP", keys.bell(woken_by.id))
+            if woken_by.id not in self.model.policies:
+                await self._send(calls.register(woken_by), None)
+        before, digest_before = self.model.copy(), await digest(self.store)
+        reply = await call.send(self.store)
+        judge(self.model, call, reply)
+        promises.kept(before, call, self.model)
+        if call.script == "claim":
+            _, found = self.model.memos.get(call.args["worker"], ("", ()))
+            self.opened |= dict.fromkeys(found, call.args["worker"])
+        # A claim that found nothing may have set lanes aside, which limits hold back.
+        if self.model == before and (call.script != "claim" or self.model.pause.paused):
+            assert await digest(self.store) == digest_before, f"{call} wrote something"
 
     def _step(self, step: Callable[[], Awaitable[None]]) -> None:
         type(self).steps += 1
+        self.taken += 1
         self.runner.run(self._whole(step))
 
     async def _whole(self, step: Callable[[], Awaitable[None]]) -> None:
-        self.before = await now_ms(self.store)
+        """Do the step, learn the times that the store set, wait for the short ones, compare everything."""
+        before = await now_ms(self.store)
         await step()
-        await self._compare()
-
-    async def _compare(self) -> None:
-        """Learn the times that the store set, wait for the short ones, then hold everything to the model."""
-        horizon = await comparison.jobs_agree(self.store, self.model, self.before)
-        await past(self.store, horizon)
+        seen = await comparison.see(self.store, self.model.jobs, before)
+        comparison.learn(self.model, seen)
+        comparison.agree(self.model, seen)
+        await past(self.store, comparison.horizon(self.model, seen.after))
         self.model.clock = await now_ms(self.store)
-        await comparison.numbers_agree(self.store, self.model)
-        assert await invariants.check(self.store) == []
+        await comparison.counts_agree(self.store, self.model)
         await comparison.nobody_sleeps(self.store, self.model, set(POLICIES))
 
-    async def _accepted(self, submissions: list[jobs.Submission]) -> list[str]:
-        replies = await self.store.run(
-            "enqueue", [jobs._item(each) for each in submissions], max_queued=1000, max_lanes=1000,
-            idempotency_ms=HOUR_MS,
-        )  # fmt: skip
-        return list(replies[0])
+    @precondition(lambda self: self.taken % 4 == 0)
+    @invariant()
+    def nothing_contradicts_itself(self) -> None:
+        """What doctor looks at: most of a step's time, so not after each one."""
+        self.runner.run(self._examine())
 
-    def _accept(
-        self, submission: jobs.Submission, body: dict[str, Any], delayed: int | None, key: str | None
-    ) -> str:
-        job = ModelJob(submission.id, submission.lane, body, submission.max_attempts, submission.max_run_ms)
-        return self.model.accept(job, key=key, fingerprint=str(body), delayed=delayed)
+    def teardown(self) -> None:
+        self.runner.run(self._examine())
+
+    async def _examine(self) -> None:
+        faults = await invariants.check(self.store)
+        assert not faults, faults
 
     def _any(self, *statuses: str) -> bool:
         return any(job.status in statuses for job in self.model.jobs.values())
 
     def _pick(self, at: int, first: str = "running") -> str:
-        """A job: those of one status first, then the others, then removed ones, or one that never was.
+        """A job: those of one status first, then the living, the ended, removed ones, one that never was.
 
         Those with a cancel request before their equals, since what comes after one is rare otherwise.
         """
-        known = sorted(self.model.jobs.values(), key=lambda job: (job.status != first, not job.cancel_asked))
-        ids = [job.id for job in known] + self.model.removed
+        known = sorted(
+            self.model.jobs.values(),
+            key=lambda job: (job.status != first, job.status in ENDED, not job.cancel),
+        )
+        ids = [job.id for job in known] + list(self.model.removed)
         return ids[at % len(ids)] if ids else str(uuid_utils.uuid7())
 
-    def _attempt(self, at: int, token: int, who: str) -> tuple[str, str, int]:
-        """job, worker and token of an attempt: mostly the one that holds or held the job."""
+    def _holder(self, picked: list[Pick], who: str) -> Holder:
+        """Attempts of one worker: mostly the one that holds or held the first job."""
+        holder, held = who, []
+        for at, kind in picked:
+            job_id, token, worker = self._attempt(at, kind)
+            holder = holder or worker
+            held.append((job_id, token))
+        return Holder(holder or "w1", held)
+
+    def _attempt(self, at: int, kind: str) -> tuple[str, int, str]:
+        """job, token and worker"""
+        if kind == "old" and (ended := self._zombies()):
+            job_id, token = ended[at % len(ended)]
+            return job_id, token, self.opened[job_id, token]
         job_id = self._pick(at)
         job = self.model.jobs.get(job_id)
         if job is None:
-            return job_id, who or "w1", 1 + token
-        last = job.ended.split(":")[2] if job.ended else "w1"
-        return job_id, who or job.owner or last, job.token + token
+            return job_id, 1, ""
+        worker = job.owner or self.opened.get((job_id, job.token), "")
+        return job_id, job.token + (kind == "next"), worker
 
-
-def _backoff(wait: int) -> dict[str, Any]:
-    """A backoff of exactly `wait` ms."""
-    return {"base_ms": wait, "factor": 1, "cap_ms": wait, "jitter": 0}
+    def _zombies(self) -> list[tuple[str, int]]:
+        """Attempts that are over while their job goes on; first those whose job runs again."""
+        jobs = self.model.jobs
+        over = [each for each in self.opened if each[0] in jobs and each[1] < jobs[each[0]].token]
+        return sorted(over, key=lambda each: jobs[each[0]].status != "running")
