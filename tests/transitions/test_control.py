@@ -346,6 +346,27 @@ async def test_damaged_controls_do_not_hide_the_job(
     assert await wanted(store, made)
 
 
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (request("pause"), "ann asked to pause"),
+        (request("pause", hard=True, metadata={"hard": True}), "ann asked to pause at once"),
+        (request("takeover"), "ann asked to take over"),
+        (
+            request("retry_step", recovery=RETRY, metadata={"stepId": "build"}),
+            "ann asked to retry step build",
+        ),
+    ],
+    ids=["pause", "hard pause", "takeover", "retry"],
+)
+async def test_the_history_says_it_in_words(
+    store: Store, builder: JobBuilder, asked: Request, sentence: str
+) -> None:
+    made = await builder.running()
+    await controls.request(store, made.job_id, asked)
+    assert (await events.page(store, made.job_id))[-1].message == sentence
+
+
 async def test_times_are_the_stores(store: Store, builder: JobBuilder) -> None:
     made = await builder.running()
     first = await now_ms(store)

@@ -31,14 +31,8 @@ LIFECYCLE: Final[dict[str, tuple[EventLevel, Callable[[dict[str, Any]], str]]]] 
     "job.cancel.too_late": ("warn", lambda e: "The cancel request came too late: the job completed"),
     "job.cancelled": ("warn", lambda e: "Cancelled"),
     "job.redriven": ("info", lambda e: f"Redriven by {e['actorUserId']}"),
-    "task.control.requested": (
-        "info",
-        lambda e: f"{e['actorUserId']} asked to {e['action']}{' at once' if e.get('hard') else ''}",
-    ),
-    "task.control.recovery.requested": (
-        "info",
-        lambda e: f"{e['actorUserId']} asked to {_words(e)}",
-    ),
+    "task.control.requested": ("info", lambda e: f"{e['actorUserId']} asked to {_words(e)}"),
+    "task.control.recovery.requested": ("info", lambda e: f"{e['actorUserId']} asked to {_words(e)}"),
     "task.control.recovery.ack": ("info", lambda e: f"The worker goes on as asked: {_words(e)}"),
     "task.control.recovery.rejected": (
         "warn",
@@ -209,8 +203,9 @@ def stored_event(job_id: str, entry: tuple[str, list[str]]) -> Event:
 
 
 def _words(event: dict[str, Any]) -> str:
-    """`retry step build` for {action: retry_step, stepId: build}."""
-    return " ".join(filter(None, (event["action"].replace("_", " "), event.get("stepId"))))
+    """`retry step build` for {action: retry_step, stepId: build}; `pause at once`, `take over`."""
+    action = "take over" if event["action"] == "takeover" else event["action"].replace("_", " ")
+    return " ".join(filter(None, (action, event.get("stepId"), "at once" if event.get("hard") else "")))
 
 
 def _value(name: str, text: Any) -> Any:
