@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
+from typing import Final
 
 import redis.exceptions as redis_errors
+from redis.asyncio.connection import AbstractConnection
 
 from sluicegate.errors import StoreError
+from sluicegate.log import log
 from sluicegate.store.connection import BLOCK_SECONDS, Store
 
 Entry = tuple[str, dict[str, str]]
+PAUSE_SECONDS: Final = 0.2
 
 
 class Feed:
@@ -23,6 +26,7 @@ class Feed:
         self._deliver = deliver
         self._task: asyncio.Task[None] | None = None
         self._last = ""
+        self._told = False
         self._starting = asyncio.Lock()
 
     async def start(self) -> None:
@@ -43,19 +47,24 @@ class Feed:
 
     async def _follow(self) -> None:
         while True:
-            with contextlib.suppress(StoreError, redis_errors.RedisError, OSError):
+            try:
                 async with self._store.blocking() as connection:
                     while True:
-                        await connection.send_command(
-                            "XREAD", "COUNT", 1000, "BLOCK", int(BLOCK_SECONDS * 1000), "STREAMS", self._key,
-                            self._last,
-                        )  # fmt: skip
-                        reply = await connection.read_response()
-                        if reply:
-                            entries = [
-                                (entry_id, dict(zip(flat[::2], flat[1::2], strict=True)))
-                                for entry_id, flat in reply[0][1]
-                            ]
-                            self._last = entries[-1][0]
-                            self._deliver(entries)
-            await asyncio.sleep(0.2)
+                        await self._read(connection)
+                        self._told = False
+            except (StoreError, redis_errors.RedisError, OSError) as error:
+                if not self._told:  # once for an outage, not five times a second
+                    log.warning("feed.away", key=self._key, detail=str(error))
+                    self._told = True
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        await connection.send_command(
+            "XREAD", "COUNT", 1000, "BLOCK", int(BLOCK_SECONDS * 1000), "STREAMS", self._key, self._last
+        )
+        if reply := await connection.read_response():
+            entries = [
+                (entry_id, dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in reply[0][1]
+            ]
+            self._last = entries[-1][0]
+            self._deliver(entries)
