@@ -80,6 +80,7 @@ class Heartbeats:
         told: tuple[str, list[str]] | None = None
         planned = time.monotonic()
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 if not opened:
                     await self._transport.open()
@@ -99,10 +100,11 @@ class Heartbeats:
             except Exception as error:  # noqa: BLE001 - without its heartbeats a worker loses every job
                 log.error("worker.heartbeat.raised", error=error)
                 wait = min(1.0, self._interval)
-            self._metrics.heartbeat_lateness_seconds.observe(max(0.0, time.monotonic() - planned))
-            planned = time.monotonic() + wait
+            now = time.monotonic()
+            self._metrics.heartbeat_lateness_seconds.observe(max(0.0, now - planned))
+            planned = max(now, began + wait)  # from beat to beat, however long one takes
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(planned - now):
                     await woken.wait()
                     if not self._stopping.is_set():
                         await asyncio.sleep(GATHER_SECONDS)

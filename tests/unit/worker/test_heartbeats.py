@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -20,7 +22,7 @@ from sluicegate.errors import (
 )
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.model import SystemState
-from sluicegate.store.claims import Lease, Wishes
+from sluicegate.store.claims import Lease, Renewal, Wishes
 from sluicegate.store.workers import Presence
 from sluicegate.worker.heartbeats import Beat, Heartbeats
 from tests.support.scripted_transport import ScriptedTransport
@@ -150,6 +152,25 @@ async def test_stopping_does_not_wait_for_the_next_beat(queue: ScriptedTransport
     await slow.stop()
     assert time.monotonic() - began < 2
     assert queue.opened == queue.closed == 1
+
+
+async def test_what_a_beat_takes_does_not_put_off_the_next(
+    queue: ScriptedTransport, heartbeats: Heartbeats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C-10: "within one heartbeat" is from beat to beat. The interval came on top of what each beat took."""
+    at: list[float] = []
+    renew = queue.renew
+
+    async def slow(leases: Sequence[Lease]) -> Renewal:
+        at.append(time.monotonic())
+        await asyncio.sleep(0.2)
+        return await renew(leases)
+
+    monkeypatch.setattr(queue, "renew", slow)
+    monkeypatch.setattr(heartbeats, "_interval", 0.2)
+    heartbeats.start()
+    await until(lambda: len(at) > 5, "it beats")
+    assert min(later - earlier for earlier, later in pairwise(at)) < 0.35
 
 
 async def test_stop_may_come_before_start(heartbeats: Heartbeats) -> None:
