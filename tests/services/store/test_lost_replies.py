@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable
 
 import msgspec
 
 from sluicegate.errors import StoreError
-from sluicegate.model import NewEvent
+from sluicegate.model import Job, NewEvent
 from sluicegate.settings import Settings
-from sluicegate.store import Store, events
+from sluicegate.store import Store, audit, cancellation, endings, events, jobs
 from sluicegate.store.connections import connector
 from tests.services.client.breakage import Breakage
 from tests.support import given
+from tests.support.contents import kinds
 
 
 async def test_a_workers_events_stand_once(store: Store, settings: Settings) -> None:
@@ -45,3 +47,35 @@ async def test_a_workers_events_stand_once(store: Store, settings: Settings) -> 
         found += [event.message for event in page]
         after = page[-1].id
     assert found[2:] == sent
+
+
+async def test_a_cancel_and_its_acknowledgement_count_once(store: Store, settings: Settings) -> None:
+    """C-4, C-5: each is repeated until it is answered; one request, one end, one entry in the audit."""
+    chance = random.Random(5)
+    breakage = Breakage(settings.redis_url, lambda _: chance.choice((0, chance.randrange(1, 200), 1_000)))
+    ended = 0
+    async with breakage.listening() as url:
+        broken = msgspec.structs.replace(settings, redis_url=url.replace("http:", "redis:") + "/0")
+        shaky = Store(broken, connector(broken))
+        while breakage.broken < 20:
+            job = await given.running(store)
+            ending = endings.Cancelled(job.id, given.token(job), receipt={"survivors": []})
+            while not await _answered(cancellation.cancel(shaky, job.id, actor="ann")):
+                pass
+            while not await _answered(endings.settle(shaky, "worker-1", [ending])):
+                pass
+            ended += 1
+            assert (await jobs.get(store, job.id)).status == "cancelled"
+            assert await kinds(store, job.id) == ["job.claimed", "job.cancel.requested", "job.cancelled"]
+        await shaky.close()
+    entries, _ = await audit.page(store, control="job_cancel", limit=200)
+    assert len(entries) == ended
+
+
+async def _answered(call: Awaitable[object]) -> bool:
+    try:
+        outcome = await call
+    except StoreError:
+        return False
+    assert outcome == [None] or isinstance(outcome, Job)
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, Literal
 
@@ -18,6 +18,7 @@ from sluicegate.http import serving
 from sluicegate.model import Job, Policy
 from sluicegate.settings import QueueApiSettings, Settings, WorkerSettings
 from sluicegate.store import Store, jobs
+from sluicegate.store.claims import Lease, Renewal, Wishes
 from sluicegate.store.control_feed import Control
 from sluicegate.worker import Worker
 from sluicegate.worker.transports import Claimed, Found, Transport
@@ -26,7 +27,7 @@ from sluicegate.worker.transports.redis import RedisTransport
 from tests.support.job_builder import JobBuilder
 from tests.support.wait import until
 
-Hearing = Literal["hearing", "deaf", "unwatchable"]
+Hearing = Literal["hearing", "deaf", "unaware", "unwatchable"]
 ME: Final = "worker-1"
 WORK: Final = Policy(types=("work",))
 GONE = "redis://127.0.0.1:1/0"
@@ -53,10 +54,12 @@ class Way:
         return WorkerSettings(**{**rules, **changes})
 
     def transport(self, settings: WorkerSettings, hearing: Hearing = "hearing") -> Transport:
-        """deaf: hears no push, neither of a cancel nor of a resume."""
+        """deaf: hears no push, neither of a cancel nor of a resume. unaware: nor of a cancel by heartbeat."""
         made = RedisTransport(settings) if self.url is None else HttpTransport(settings)
         if hearing != "hearing":
-            made.watch = _deaf if hearing == "deaf" else _unwatchable  # type: ignore[method-assign]
+            made.watch = _unwatchable if hearing == "unwatchable" else _deaf  # type: ignore[method-assign]
+        if hearing == "unaware":
+            _keep_unaware(made)
         return made
 
     def worker(self, hearing: Hearing = "hearing", **changes: Any) -> Worker:
@@ -66,6 +69,27 @@ class Way:
 
 async def _deaf(deliver: Callable[[Control], None]) -> None:
     await asyncio.sleep(0)
+
+
+def _keep_unaware(made: Any) -> None:
+    make = made.sibling
+
+    def sibling() -> Any:
+        beating = make()
+        renew = beating.renew
+
+        async def renew_only(leases: Sequence[Lease]) -> Renewal:
+            renewal: Renewal = await renew(leases)
+            unasked = [
+                each._replace(cancel_requested_at_ms=None) if isinstance(each, Wishes) else each
+                for each in renewal.items
+            ]
+            return renewal._replace(items=unasked)
+
+        beating.renew = renew_only
+        return beating
+
+    made.sibling = sibling
 
 
 async def _unwatchable(deliver: Callable[[Control], None]) -> None:
