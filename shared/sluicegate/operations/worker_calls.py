@@ -104,6 +104,8 @@ async def release(store: Store, who: Identity, job_id: str, call: ReleaseCall) -
 
 
 async def acknowledge_cancel(store: Store, who: Identity, job_id: str, call: CancelAckCall) -> Job:
+    """End a job as cancelled. Raises TooLarge when message and receipt are more than an event may have."""
+    require_sizes([NewEvent(message=call.message or "", payload=call.receipt)], store.settings)
     worker_id, token = await held(store, who, job_id, call)
     ending = Cancelled(job_id, token, message=call.message, receipt=call.receipt)
     return await endings.finish_one(store, worker_id, ending)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sluicegate.store import Store
 from tests.services.queue_api.conftest import WORKER, Api
+from tests.support.job_builder import JobBuilder
 
 
 @pytest.mark.parametrize("fields", [{}, {"delaySeconds": 60}])
@@ -69,6 +71,41 @@ async def test_the_holder_acknowledges(api: Api) -> None:
     assert [each["payload"]["kind"] for each in events] == [
         "job.enqueued", "job.claimed", "job.cancel.requested", "job.cancelled",
     ]  # fmt: skip
+
+
+async def test_a_receipt_has_the_limit_of_an_event(api: Api) -> None:
+    """Q-15: refused whole; the job goes on until its worker says it shorter."""
+    job_id, held = await api.running()
+    await api.post(f"/jobs/{job_id}/cancel")
+    for body in ({"receipt": {"processes": ["x" * 33_000]}}, {"message": "x" * 32_760}):
+        answer = await api.post(f"/jobs/{job_id}/cancel/ack", held | body)
+        assert (answer.status, answer.code) == (413, "payload_too_large")
+    assert (await api.get(f"/jobs/{job_id}")).json["status"] == "running"
+    assert (await api.post(f"/jobs/{job_id}/cancel/ack", held)).json["status"] == "cancelled"
+
+
+async def test_a_stale_job_is_ended_by_the_call(api: Api, store: Store) -> None:
+    """C-2, C-4, 70-54: by the first request, or by a repeated one, over REST and as a tool."""
+    make = JobBuilder(store)
+    for asked_before in (False, True):
+        for tool in (False, True):
+            made = await (make.cancelling() if asked_before else make.running())
+            await make.lease_over(made)
+            if tool:
+                call = {"tool": "queue.cancel", "arguments": {"jobId": made.job_id, "reason": "now"}}
+                job = (await api.post("//mcp/tools/call", call)).json["result"]
+            else:
+                job = (await api.post(f"/jobs/{made.job_id}/cancel", {"reason": "now"})).json
+            assert (job["status"], "claimedBy" in job) == ("cancelled", False)
+            by = "someone" if asked_before else "local-operator"
+            assert job["cancelRequestedByUserId"] == by
+            last = (await api.get(f"/jobs/{made.job_id}/events?sort=desc&limit=1")).json["items"][0][
+                "payload"
+            ]
+            assert (last["kind"], last["actorUserId"], last["reason"]) == (
+                "job.cancelled", "local-operator", "now",
+            )  # fmt: skip
+            assert last["cancelRequestedAt"] == job["cancelRequestedAt"]
 
 
 async def test_a_complete_before_the_worker_noticed_wins(api: Api) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from sluicegate.redact import Redactor
 from sluicegate.times import to_rfc3339
 
 SHOWN_PROCESSES: Final = 50
+SHOWN_BYTES: Final = 12 * 1024
+"""Of all of them as JSON: a receipt is part of an event, and those have a limit."""
 SHOWN_CHARACTERS: Final = 200
 """Of a command line. More of it is read, so that a secret in it is known as one."""
 
@@ -85,8 +88,14 @@ def whole(
     return {
         "requestedAt": to_rfc3339(requested_at_ms),
         "deliveredAt": to_rfc3339(delivered_at_ms),
-        "processes": [process for each in receipts for process in each["processes"]][:SHOWN_PROCESSES],
+        "processes": _as_many_as_fit([process for each in receipts for process in each["processes"]]),
         "signals": sorted(signals, key=lambda signalled: str(signalled["at"])),
         "groupEmptyAt": None if None in emptied else max(emptied),
         "survivors": [pid for each in receipts for pid in each["survivors"]],
     }
+
+
+def _as_many_as_fit(processes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    sizes = accumulate(len(json.encode(each)) for each in processes)
+    fitting = sum(size <= SHOWN_BYTES for size in sizes)
+    return list(processes[: min(fitting, SHOWN_PROCESSES)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from sluicegate.redact import Redactor
@@ -68,6 +69,16 @@ def test_one_receipt_of_several_commands() -> None:
     third = EMPTY | {"groupEmptyAt": None, "survivors": [7]}
     left = whole([first, third], requested_at_ms=0, delivered_at_ms=1)
     assert (left["groupEmptyAt"], left["survivors"]) == (None, [7])
+
+
+def test_long_command_lines_leave_room_for_the_rest() -> None:
+    """An event has a limit, and an acknowledgement that passes it would be refused."""
+    shown = Process(pid=2**22, parent_pid=2**22, command="日".encode() * 500, cut=True).shown(Redactor())
+    told = whole(
+        [EMPTY | {"groupEmptyAt": "x", "processes": [shown] * 50}], requested_at_ms=0, delivered_at_ms=1
+    )
+    assert 10 < len(told["processes"]) < 50
+    assert len(msgspec.json.encode(told)) < 16 * 1024
 
 
 def test_without_a_command_nothing_was_there() -> None:
