@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 import orjson
@@ -70,9 +71,10 @@ log: Final = get("sluicegate")
 class JsonLines(logging.Formatter):
     """A record as one line of JSON. A field cannot replace the line's own; it gets a trailing `_`."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, clean: Callable[[str], str]) -> None:
         super().__init__()
         self._service = service
+        self._clean = clean
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] | None = getattr(record, "fields", None)
@@ -90,17 +92,22 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
             line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return self._clean(orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
 
 
 class Output(logging.StreamHandler[TextIO]):
     """The handler that `configure` installs, told apart from those of a test or an embedding program."""
 
 
-def configure(service: str, level: str = "info", stream: TextIO | None = None) -> None:
-    """Send everything that this process logs to `stream` (stderr). May be repeated; the last call holds."""
+def configure(
+    service: str, level: str = "info", stream: TextIO | None = None, clean: Callable[[str], str] = str
+) -> None:
+    """Send everything that this process logs to `stream` (stderr). May be repeated; the last call holds.
+
+    clean: takes secrets out of each line.
+    """
     output = Output(stream or sys.stderr)
-    output.setFormatter(JsonLines(service))
+    output.setFormatter(JsonLines(service, clean))
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each, Output)]:
         root.removeHandler(handler)

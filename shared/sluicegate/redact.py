@@ -7,11 +7,13 @@ it gives out is, byte for byte, what redacting the whole would have given, howev
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import orjson
 
@@ -46,9 +48,9 @@ class Redactor:
             self.__dict__.pop("search", None)
 
     @property
-    def values(self) -> tuple[bytes, ...]:
-        """The known values, longest first, as they would stand in a file."""
-        return _longest_first(self._values)
+    def knows_any(self) -> bool:
+        """Whether there is any known value."""
+        return bool(self._values)
 
     @cached_property
     def search(self) -> Search:
@@ -108,9 +110,33 @@ class RedactedStream:
             taken.append(match)
         if taken:
             hold = max(hold, taken[-1].end)
+            self._note(data, taken)
         keep = max(0, hold - LOOK_BEHIND)
         self._kept, self._given = data[keep:], hold - keep
         return _replaced(data, taken, start, hold)
+
+    def _note(self, data: bytes, taken: Sequence[Match]) -> None:
+        """What was found and is replaced."""
+
+
+class SecretFinder(RedactedStream):
+    """Which secrets have gone by. values: known ones, as they stood there. tokens: shapes, not in URLs."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__(redactor)
+        self.values: set[bytes] = set()
+        self.tokens: set[bytes] = set()
+
+    def look(self, data: bytes) -> SecretFinder:
+        """All of some content at once."""
+        self.feed(data)
+        self.close()
+        return self
+
+    def _note(self, data: bytes, taken: Sequence[Match]) -> None:
+        for match in taken:
+            if not match.in_url:
+                (self.values if match.shape is None else self.tokens).add(data[match.start : match.end])
 
 
 def _replaced(data: bytes, found: Sequence[Match], start: int, end: int) -> bytes:
@@ -122,16 +148,19 @@ def _replaced(data: bytes, found: Sequence[Match], start: int, end: int) -> byte
 
 
 def _instead(match: Match) -> bytes:
-    in_url = match.shape is not None and match.shape.lastgroup == "user"
-    return b"://" + MARK + b"@" if in_url else MARK
+    return b"://" + MARK + b"@" if match.in_url else MARK
 
 
 def _forms(value: bytes) -> Iterator[bytes]:
-    """How a value may stand in a text: as it is, in a URL, in JSON, and line by line (terminals add CR)."""
+    """How a value may stand in a text: as it is, in a URL, in JSON, in base64, and line by line.
+
+    The lines are for terminals, which put a carriage return before each end of line.
+    """
     text = value.decode("utf-8", "replace")
     yield value
-    yield quote(value, safe="").encode()
-    yield orjson.dumps(text)[1:-1]
+    yield from (quoted(value).encode() for quoted in (quote, quote_plus, lambda each: quote(each, safe="")))
+    yield from (orjson.dumps(text)[1:-1], json.dumps(text)[1:-1].encode())
+    yield base64.b64encode(value)
     if b"\n" in value:
         yield from (line for line in map(bytes.strip, value.splitlines()) if len(line) >= MIN_LINE)
 

@@ -43,6 +43,12 @@ class Match(NamedTuple):
     rank: int
     end: int
     shape: re.Match[bytes] | None
+    """None for a known value."""
+
+    @property
+    def in_url(self) -> bool:
+        """Whether it is the user and password of an address."""
+        return self.shape is not None and self.shape.lastgroup == "user"
 
 
 class Search:

@@ -232,6 +232,12 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     secret_env: Annotated[
         tuple[str, ...], says("variables whose values are replaced in everything stored")
     ] = ()
+    allow_tokens_in_changes: Annotated[
+        bool,
+        says(
+            "accept strings with the shape of a token in what steps change; known values are refused anyhow"
+        ),
+    ] = False
     failure_rules: Annotated[
         FailureRules,
         says(

@@ -36,7 +36,7 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
 async def take(run: TaskRun, index: int) -> Diff:
     """The difference between the tree before this step and the files as they are now.
 
-    Raises JobFailed: a known secret is in it (deterministic_policy), or the patch is over its limit (70-15).
+    Raises JobFailed: a secret is in it (deterministic_policy), or the patch is over its limit (70-15).
     """
     after = await run.files.snapshot()
     changes = await run.files.changes(run.tree, after)
@@ -44,9 +44,10 @@ async def take(run: TaskRun, index: int) -> Diff:
     patch.unlink(missing_ok=True)
     await run.files.patch(run.tree, after, patch)
     patch.touch()
-    if file := await leaking_file(run.git, changes, patch, run.ctx.redactor.values):
+    redactor, tokens = run.ctx.redactor, not run.ctx.settings.allow_tokens_in_changes
+    if file := await leaking_file(run.git, changes, patch, redactor, tokens=tokens):
         patch.unlink()
-        raise failed(f"secret in changes: {file}", "deterministic_policy")
+        raise failed(f"secret in changes: {redactor.text(file)}", "deterministic_policy")
     size, limit = patch.stat().st_size, run.ctx.settings.max_patch_bytes
     if size > limit:
         raise failed(f"the patch of {size:,} bytes is over the limit of {limit:,}", "deterministic_policy")

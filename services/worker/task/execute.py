@@ -16,6 +16,7 @@ from services.worker.task.failures import failed
 from services.worker.task.run import TaskRun, step_name
 from sluicegate.worker.outcome import JobFailed
 from sluicegate.worker.process import CommandNotStarted, CommandResult
+from sluicegate.worker.texts import storable_all
 
 PLAN_BYTES: Final = 16 * 1024
 """A plan whose titles take more is told without them: an event has its limit."""
@@ -164,12 +165,12 @@ def _write_told(run: TaskRun, index: int) -> None:
             "stepId": step.id,
             "stepIndex": index,
             "stepTitle": step.title,
-            "failureSummary": run.ctx.redactor.text(job.error_message),
+            "failureSummary": job.error_message,
             "constraints": ["The files are as the last finished step left them; nothing else was kept."],
             "changedFiles": [],
             "diffHash": None,
         }
-        place.retry_context.write_bytes(msgspec.json.encode(context))
+        place.retry_context.write_bytes(msgspec.json.encode(storable_all(run.ctx.redactor, context)))
 
 
 def _environment(run: TaskRun, index: int, attempt: int) -> dict[str, str]:

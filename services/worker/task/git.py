@@ -190,7 +190,7 @@ class Git:
             await _ended_now(process)
             raise
         if process.returncode:
-            raise GitFailed(args, process.returncode, git_says(err))
+            raise GitFailed(args, process.returncode, git_says(self._ctx.redactor.data(err)))
         return out
 
 

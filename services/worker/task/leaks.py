@@ -1,4 +1,8 @@
-"""Finds known secrets in what a step changed, before anything of it is stored (70-31)."""
+"""Finds secrets in what a step changed, before anything of it is stored (70-31).
+
+Strings that only look like a token count when the step brought them in: a repository may have had some
+before, as examples. Passwords in URLs do not count, there are too many that open nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,84 +14,77 @@ from typing import Final
 
 from services.worker.task.git import Git
 from services.worker.task.work_tree import Change
+from sluicegate.redact import Redactor, SecretFinder
 
 CHUNK_BYTES: Final = 256 * 1024
 
 
 async def leaking_file(
-    git: Git, changes: Sequence[Change], patch: Path, secrets: Sequence[bytes]
+    git: Git, changes: Sequence[Change], patch: Path, redactor: Redactor, *, tokens: bool
 ) -> str | None:
     """The first changed file that brings a secret in, in its name or content; None when none does.
 
-    A patch may also show a secret that the repository had before, in a removed line or around a change:
-    that must not be stored either, so the file counts as leaking.
+    tokens: whether strings with the shape of one count, beside known values. A patch may also show a known
+    value that the repository had before, in a removed line or around a change: that must not be stored
+    either, so the file counts as leaking.
     """
-    if not secrets or not changes:
+    if not changes or not (tokens or redactor.knows_any):
         return None
+
+    def told(finder: SecretFinder) -> set[bytes]:
+        return finder.values | finder.tokens if tokens else finder.values
+
     for change in changes:
-        if any(secret in change.path for secret in secrets):
+        if told(SecretFinder(redactor).look(change.path)):
             return "a file whose name is one"
     async with git.blobs() as (ask, answer):
-        blobs = Blobs(ask, answer)
+        blobs = Blobs(ask, answer, redactor)
         for change in changes:
             if change.after is None:
                 continue
-            found = await blobs.which(change.after, secrets)
-            if found and not (change.before and found <= await blobs.which(change.before, secrets)):
+            found = told(await blobs.searched(change.after))
+            if found and not (change.before and found <= told(await blobs.searched(change.before))):
                 return change.name
-        shown = await asyncio.to_thread(_in_file, patch, secrets)
+        shown = await asyncio.to_thread(_values_in_file, patch, redactor)
         if not shown:
             return None
         for change in changes:
             for blob in (change.before, change.after):
-                if blob and shown & await blobs.which(blob, secrets):
+                if blob and shown & (await blobs.searched(blob)).values:
                     return change.name
     return patch.name
 
 
-class Found:
-    """Which of the secrets have gone by, in content that comes in chunks."""
-
-    def __init__(self, secrets: Sequence[bytes]) -> None:
-        self._overlap = max(map(len, secrets)) - 1
-        self._missing = set(secrets)
-        self._tail = b""
-        self.secrets: set[bytes] = set()
-
-    def feed(self, chunk: bytes) -> None:
-        window = self._tail + chunk
-        for secret in [each for each in self._missing if each in window]:
-            self._missing.discard(secret)
-            self.secrets.add(secret)
-        self._tail = window[-self._overlap :] if self._overlap else b""
-
-
 class Blobs:
-    """Reads blobs through one `git cat-file --batch`, in chunks."""
+    """Searches blobs through one `git cat-file --batch`, in chunks."""
 
-    def __init__(self, ask: asyncio.StreamWriter, answer: asyncio.StreamReader) -> None:
+    def __init__(self, ask: asyncio.StreamWriter, answer: asyncio.StreamReader, redactor: Redactor) -> None:
         self._ask = ask
         self._answer = answer
+        self._redactor = redactor
 
-    async def which(self, blob: str, secrets: Sequence[bytes]) -> set[bytes]:
+    async def searched(self, blob: str) -> SecretFinder:
         self._ask.write(f"{blob}\n".encode())
         await self._ask.drain()
         header = (await self._answer.readline()).split()
         left = int(header[2])
-        found = Found(secrets)
+        finder = SecretFinder(self._redactor)
         while left:
             chunk = await self._answer.read(min(left, CHUNK_BYTES))
             if not chunk:
                 raise EOFError(f"git cat-file ended within blob {blob}")
             left -= len(chunk)
-            found.feed(chunk)
+            finder.feed(chunk)
+        finder.close()
         await self._answer.readexactly(1)
-        return found.secrets
+        return finder
 
 
-def _in_file(path: Path, secrets: Sequence[bytes]) -> set[bytes]:
-    found = Found(secrets)
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            found.feed(chunk)
-    return found.secrets
+def _values_in_file(path: Path, redactor: Redactor) -> set[bytes]:
+    finder = SecretFinder(redactor)
+    if redactor.knows_any:
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                finder.feed(chunk)
+    finder.close()
+    return finder.values

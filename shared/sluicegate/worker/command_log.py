@@ -15,6 +15,7 @@ from sluicegate.redact import RedactedStream, Redactor
 
 EVENT_CHARACTERS: Final = 8 * 1024
 FLUSH_SECONDS: Final = 0.2
+TAIL_BYTES: Final = 64 * 1024
 MAX_PENDING: Final = 512 * 1024
 """Output of a stream that may wait for the store; beyond it only the log file has everything."""
 
@@ -25,7 +26,8 @@ class CommandLog:
     """Takes chunks as they come (never blocks), emits text a few times a second. Close it when all is in.
 
     emit: called with (text, stream); max_bytes: most that such a text may take as JSON.
-    path: gets all of the output, in order of arrival, appended.
+    path: gets all of the output, in order of arrival, appended. tail: the last of it, redacted like the
+    rest: what is cut off raw may begin within a secret, which nothing would find any more.
     """
 
     def __init__(self, redactor: Redactor, emit: Emit, path: Path | None, *, max_bytes: int) -> None:
@@ -33,6 +35,7 @@ class CommandLog:
         self._emit = emit
         self._max_bytes = max_bytes
         self._file: BinaryIO | None = path.open("ab") if path else None
+        self.tail = bytearray()
         self._streams: dict[str, RedactedStream] = {}
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
         self._pending: dict[str, str] = {}
@@ -64,6 +67,8 @@ class CommandLog:
     def _add(self, data: bytes, stream: str, *, last: bool = False) -> None:
         if self._file and data:
             self._file.write(data)
+        self.tail += data
+        del self.tail[:-TAIL_BYTES]
         text = self._decoders[stream].decode(data, last)
         if not text:
             return

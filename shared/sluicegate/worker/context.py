@@ -24,7 +24,7 @@ from sluicegate.worker.attempt import RunningAttempt
 from sluicegate.worker.holds import Holds
 from sluicegate.worker.outbox import Outbox
 from sluicegate.worker.outcome import JobCancelled, JobFailed, JobReleased
-from sluicegate.worker.texts import storable
+from sluicegate.worker.texts import storable, storable_all
 from sluicegate.worker.transports import Transport
 from sluicegate.worker.watching import TimeLimit, Watch
 from sluicegate.worker.workspaces import Workspaces
@@ -303,7 +303,7 @@ class JobContext:
         finally:
             await output.close()
         self._obey()
-        return msgspec.structs.replace(result, output=self.redactor.data(result.output))
+        return msgspec.structs.replace(result, output=bytes(output.tail))
 
     async def _watched(
         self, command: Command, watch: Watch, output: CommandLog, place: Place
@@ -370,7 +370,7 @@ class JobContext:
         if self._attempt.interruption == "lost":
             self._obey()
         message = storable(self.redactor, message)
-        event = NewEvent(level=level, message=message, payload=_clean(self.redactor, payload))
+        event = NewEvent(level=level, message=message, payload=storable_all(self.redactor, payload))
         if len(msgspec.json.encode(event)) > self.settings.max_event_bytes:
             raise Invalid.field("payload", f"an event is at most {self.settings.max_event_bytes} bytes")
         await self._parts.outbox.add_event(Append(self._attempt.job_id, self._attempt.token, event))
@@ -379,17 +379,6 @@ class JobContext:
 async def _stop_when_over(command: Command, watch: Watch, holds: Holds) -> None:
     await watch.over(command, holds)
     command.time_out()
-
-
-def _clean(redactor: Redactor, value: Any) -> Any:
-    """The value with secrets replaced in each of its texts, so that a match never crosses two of them."""
-    if isinstance(value, str):
-        return storable(redactor, value)
-    if isinstance(value, dict):
-        return {storable(redactor, str(name)): _clean(redactor, each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(redactor, each) for each in value]
-    return value
 
 
 Handler = Callable[[JobContext], Awaitable[str | None]]

@@ -17,7 +17,6 @@ from sluicegate import log as logs
 from sluicegate.errors import ConfigurationError, Forbidden, RequestError, SluicegateError, Unauthenticated
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.model import Policy, SystemState
-from sluicegate.redact import Redactor
 from sluicegate.settings import WorkerSettings, load
 from sluicegate.store.claims import Lease
 from sluicegate.store.control_feed import Control
@@ -32,6 +31,7 @@ from sluicegate.worker.heartbeats import Beat, Heartbeats
 from sluicegate.worker.measures import Measures
 from sluicegate.worker.outbox import Outbox
 from sluicegate.worker.run_attempt import run_attempt
+from sluicegate.worker.texts import redactor_of
 from sluicegate.worker.transports import Claimed, Transport
 from sluicegate.worker.workspaces import Workspaces
 
@@ -153,7 +153,7 @@ class Worker:
         """From the first claim until every attempt has ended and its ending is written."""
         self._pause = pause = PauseState(self._transport.worker_id, self._hold_all)
         self._outbox = outbox = Outbox(self._transport, self._refused)
-        redactor = Redactor.from_environment(self.settings.secret_env)
+        redactor = redactor_of(self.settings)
         self._parts = WorkerParts(self.settings, self._transport, outbox, redactor, workspaces)
         self._heartbeats = heartbeats = Heartbeats(
             self._transport.sibling(),
