@@ -6,9 +6,10 @@ from typing import Final
 
 from services.control.handlers import pages, sessions, static_files, system, task_runs
 from sluicegate.http import Endpoint
-from sluicegate.model import Job
+from sluicegate.model import Job, Pauses
 from sluicegate.operations.answers import Listed
 from sluicegate.operations.calls import NoFields, PageQuery
+from sluicegate.operations.narrow_pauses import NarrowPauseCall
 from sluicegate.operations.pause import PauseCall, PauseStatus
 from sluicegate.operations.run_control import ControlCall
 from sluicegate.store.audit import AuditEntry
@@ -27,6 +28,16 @@ API: Final = (
         method="POST", path="/api/system/worker-pause", handler=system.change_pause, may="operator",
         tag="system", summary="Pause all workers, or let them go on", body=PauseCall,
         replies={200: PauseStatus}, errors=("pause_unchanged", "not_drained", "version_conflict"),
+    ),
+    Endpoint(
+        method="GET", path="/api/system/pauses", handler=system.pauses, may="viewer", tag="system",
+        summary="The pauses of one type, repository, capability or worker that are in force", query=NoFields,
+        replies={200: Pauses},
+    ),
+    Endpoint(
+        method="POST", path="/api/system/pauses", handler=system.change_pauses, may="operator", tag="system",
+        summary="Pause one type, repository, capability or worker, or let it go on", body=NarrowPauseCall,
+        replies={200: Pauses}, errors=("pause_unchanged", "version_conflict", "too_many_pauses"),
     ),
     Endpoint(
         method="GET", path="/api/system/audit", handler=system.audit_page, may="viewer", tag="system",

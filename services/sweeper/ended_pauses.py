@@ -1,10 +1,10 @@
-"""Pauses that were to last until a time that has come: the workers go on (P-13)."""
+"""Pauses that were to last until a time that has come: work goes on (P-12, P-13)."""
 
 from __future__ import annotations
 
 from sluicegate.loop import Counts, Loop
 from sluicegate.operations import pause
-from sluicegate.store import Store
+from sluicegate.store import Store, narrow_pauses
 
 
 class EndedPauses(Loop):
@@ -15,4 +15,7 @@ class EndedPauses(Loop):
         self._store = store
 
     async def run_once(self) -> Counts:
-        return {"ended": int(await pause.end_due(self._store))}
+        ended = await pause.end_due(self._store)
+        # Also after a resume that was cut short: what it was to give back would stay set aside.
+        await narrow_pauses.bring_back(self._store)
+        return {"ended": ended}

@@ -12,6 +12,7 @@ Q: Final = "{sg:0}:"
 
 META: Final = Q + "meta"
 PAUSE: Final = Q + "pause"
+PAUSES: Final = Q + "pauses"
 AUDIT: Final = Q + "audit"
 DEAD: Final = Q + "dead"
 CONDEMNED: Final = Q + "condemned"
@@ -78,8 +79,10 @@ def heard(worker_id: str) -> str:
 
 
 CATALOGUE: Final[dict[str, str]] = {
-    "meta": "hash: schema version, partitions, highest pause version given out, concurrency limits",
+    "meta": "hash: schema version, partitions, highest pause versions given out, concurrency limits; "
+    "narrower pauses as claims check them, `|type=a|-capability=b|` (`-`: lifted, lanes are coming back)",
     "pause": "hash: the pause record that claims check",
+    "pauses": "hash: `<scope>=<value>` -> the record of this narrower pause: mode, version, times, who, why",
     "job:<id>": "hash: immutable spec as one JSON field; mutable fields, absent until set",
     "job:<id>:events": "stream: its history, created by the first event that is really appended",
     "job:<id>:steps": "hash: step index -> checkpoint JSON",
@@ -90,7 +93,8 @@ CATALOGUE: Final[dict[str, str]] = {
     "lanes": "hash: lane and class -> number of waiting entries; there while the stream has entries",
     "ready": "zset: every lane with waiting entries, by (priority, age of head)",
     "ready:<policy>": "zset: those that this policy may claim; of a limited type in `ready:<policy>:<type>`",
-    "parked": "zset: lanes that a limit holds back, as `<limit>|<type if limited>|<score>|<lane>`",
+    "parked": "zset: lanes that a limit, or a pause (`paused:<scope>=<value>`), holds back, as "
+    "`<limit>|<type if limited>|<score>|<lane>`",
     "parked:<policy>": "zset: those that this policy may read",
     "slots": "zset: `<limit>|<job>` for each running job under a limit",
     "policies": "hash: policy -> its text, `+` complete or `~` being registered",

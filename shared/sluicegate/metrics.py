@@ -192,6 +192,14 @@ class StoreFigures(Collector):
         yield _totals("dead_letters", "Jobs whose attempts were used up.", counters, "dead_letters", "reason")
         yield _total("cancel_requests", "Cancel requests by operators.", counters, "cancel_requests")
         yield _totals("pause_transitions", "Pauses and resumes.", counters, "pause", "action", "mode")
+        yield _totals(
+            "narrow_pause_transitions",
+            "Pauses and resumes of one type, repository, capability or worker.",
+            counters,
+            "narrow_pause",
+            "action",
+            "scope",
+        )
         yield from self._gauges(figures)
 
     def _gauges(self, figures: Figures | None) -> Iterator[Metric]:
@@ -204,6 +212,9 @@ class StoreFigures(Collector):
         lanes = _gauge("lanes", "Lanes with entries.")
         paused = _gauge("workers_paused", "1 while the workers are paused, else 0.")
         pause_age = _gauge("pause_age_seconds", "Seconds since the pause began; 0 while not paused.")
+        narrow = _gauge(
+            "narrow_pauses", "Pauses of one type, repository, capability or worker in force.", "scope"
+        )
         if figures is not None:
             counts = figures.counts
             for status in ("queued", "running", "succeeded", "failed", "cancelled", "dead_letter"):
@@ -215,7 +226,9 @@ class StoreFigures(Collector):
             lanes.add_metric([], figures.lanes)
             paused.add_metric([], int(figures.system.workers_paused))
             pause_age.add_metric([], _pause_age(figures))
-        yield from (jobs, delayed, stale, oldest, lanes, paused, pause_age)
+            for scope, number in figures.narrow_pauses.items():
+                narrow.add_metric([scope], number)
+        yield from (jobs, delayed, stale, oldest, lanes, paused, pause_age, narrow)
 
 
 class ServerMetrics:

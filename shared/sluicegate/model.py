@@ -19,6 +19,7 @@ JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "de
 STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled", "dead_letter")
 TERMINAL: Final = frozenset({"succeeded", "failed", "cancelled", "dead_letter"})
 PauseMode = Literal["drain", "quiesce"]
+PauseScope = Literal["type", "repository", "capability", "worker"]
 EventLevel = Literal["info", "warn", "error"]
 
 # `$` alone also matches before a last line feed; `$(?!\n)` does not, here and in a browser.
@@ -136,6 +137,27 @@ class SystemState(Struct, rename="camel", kw_only=True):
     updated_at: str | None = None
     until: str | None = None
     version: int = 0
+
+
+class NarrowPause(Struct, rename="camel", kw_only=True):
+    """A pause of one type, repository, capability or worker (P-12). mode: None once it was lifted."""
+
+    scope: PauseScope
+    value: str
+    mode: PauseMode | None
+    reason: str | None = None
+    requested_by_user_id: str | None = None
+    requested_at: str | None = None
+    updated_at: str | None = None
+    until: str | None = None
+    version: int = 0
+
+
+class Pauses(Struct, rename="camel", kw_only=True):
+    """The narrower pauses in force. version: of the latest change to any, also one that lifted it."""
+
+    items: list[NarrowPause]
+    version: int
 
 
 RecoveryAction = Literal["retry_step", "hard_reset_step", "resume_from_step"]

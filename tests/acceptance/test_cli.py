@@ -425,6 +425,33 @@ def test_a_step_is_run_again_after_a_question(deployment: Deployment) -> None:
     assert unknown.returncode == 1 and "no step of this task; it has build, step-2" in unknown.stderr
 
 
+def test_a_part_is_paused_listed_and_resumed(deployment: Deployment, kind: str) -> None:
+    """P-12, P-13: from the command line; every form of a repository is the same."""
+    paused = deployment.out("pause", "--type", kind, "--reason", "bad release", "--for", "2h")
+    assert paused.splitlines()[0] == f"Paused (drain): type {kind}, 'bad release'"
+    assert "until 2" in paused
+    repository = ("--repository", "git@github.com:acme/a.git")
+    shown = json.loads(deployment.out("pause", *repository, "--mode", "quiesce", "--reason", "x", "--json"))
+    try:
+        assert shown == deployment.call("/api/system/pauses")
+        assert shown == json.loads(deployment.out("pauses", "--json"))
+        assert shown == json.loads(deployment.out("status", "--json"))["pauses"]
+        table = deployment.out("pauses").splitlines()
+        assert table[0].split() == ["SCOPE", "VALUE", "MODE", "SINCE", "BY", "UNTIL", "REASON"]
+        assert [line.split()[:3] for line in table[1:]] == [
+            ["repository", "github.com/acme/a", "quiesce"], ["type", kind, "drain"],
+        ]  # fmt: skip
+        status = deployment.out("status")
+        assert status.startswith("Workers: running\n") and f"Paused (drain): type {kind}" in status
+        unchanged = deployment.run("pause", *repository, "--mode", "quiesce", "--reason", "x")
+        assert unchanged.returncode == 1 and "nothing would change" in unchanged.stderr
+    finally:
+        deployment.out("resume", "--repository", "acme/a")
+        left = deployment.out("resume", "--type", kind, "--reason", "done")
+    assert left == "Nothing is paused by itself.\n"
+    assert deployment.run("pauses").stderr == "Nothing is paused by itself.\n"
+
+
 def test_a_table_at_a_terminal_fits_and_has_colour(deployment: Deployment) -> None:
     """Seen on a screen of 100 columns: one line a job, the status in colour, what is too long cut."""
     kind = "t.table"

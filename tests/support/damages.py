@@ -156,6 +156,22 @@ def damages(at: Scene) -> dict[str, tuple[list[Command], str]]:
         "no pause record": ([("DEL", keys.PAUSE)], "no_pause"),
         "a pause that does not say whether": ([("HDEL", keys.PAUSE, "paused")], "pause_unreadable"),
         "a version of the pause given out twice": ([("HSET", keys.PAUSE, "version", 9)], "pause_version"),
+        "a narrower pause that claims do not know": (
+            [("HSET", keys.PAUSES, "type=x", "drain 1 1 1 0\nx\nann\nwhy")], "narrow_differs",
+        ),
+        "a narrower pause without a record": ([("HSET", keys.META, "pauses", "|type=x|")], "narrow_differs"),
+        "a narrower pause that cannot be read": (
+            [("HSET", keys.PAUSES, "type=x", "?"), ("HSET", keys.META, "pauses", "|type=x|")],
+            "narrow_unreadable",
+        ),
+        "a lifted pause whose lanes nobody gives back": (
+            [
+                ("HSET", keys.PAUSES, "type=x", "lifted 1 1 1 0\nx\n\n"),
+                ("HSET", keys.META, "pauses", "|-type=x|"),
+            ],
+            "lift_left",
+        ),
+        "no version of the narrower pauses": ([("HSET", keys.META, "pauses_version", "x")], "wrong_meta"),
         "no record of the store": ([("DEL", keys.META)], "no_version"),
         "no number of partitions": ([("HDEL", keys.META, "partitions")], "wrong_meta"),
         "no version of the pause given out": ([("HDEL", keys.META, "pause_version")], "wrong_meta"),

@@ -21,6 +21,7 @@ from sluicegate.store import (
     endings,
     events,
     jobs,
+    narrow_pauses,
     pause,
     scripts,
     shelves,
@@ -90,8 +91,8 @@ def test_memory_never_stops_what_frees_it(name: str) -> None:
     """At maxmemory attempts still end, or every lease would expire just then; enqueue is refused."""
     freeing = {
         "heartbeat", "complete", "fail", "release", "cancel", "cancel_ack", "expire_leases", "condemn",
-        "retention", "pause", "end_pauses", "control", "answer_control", "keep_token", "set_limits",
-        "apply_limits",
+        "retention", "pause", "pause_some", "bring_back", "end_pauses", "control", "answer_control",
+        "keep_token", "set_limits", "apply_limits",
     }  # fmt: skip
     flags = scripts.script(name).header.get("Flags", [])
     assert ("allow-oom" in flags) == (name in freeing)
@@ -172,6 +173,9 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
     await store.run("append_events", [item], worker="worker-1", **limits)
     await pause.change(store, action="pause", mode="drain", reason="upgrade", actor="ann")
     await pause.change(store, action="resume", actor="ann", force=True)
+    await narrow_pauses.change(
+        store, scope="type", value="paused", action="pause", mode="drain", reason="upgrade", actor="ann"
+    )
     await worker_token(store)
     await presence.announce(
         store,

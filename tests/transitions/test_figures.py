@@ -8,6 +8,7 @@ from sluicegate.store import figures, jobs
 from sluicegate.store.connection import Store
 from tests.support.contents import contents
 from tests.support.job_builder import JobBuilder, now_ms
+from tests.transitions.test_pause_some import lifted, paused
 
 
 async def test_each_job_is_counted_once(store: Store, builder: JobBuilder) -> None:
@@ -53,6 +54,18 @@ async def test_the_oldest_waits_since_then(store: Store, builder: JobBuilder) ->
     assert abs(found.now_ms - oldest["high"] - created) <= 5
     assert oldest["low"] is not None
     assert found.now_ms <= await now_ms(store)
+
+
+async def test_narrower_pauses_are_counted_by_scope(store: Store, builder: JobBuilder) -> None:
+    """P-12: those in force."""
+    for value in ("a", "b"):
+        await paused(store, "type", value)
+    await paused(store, "worker", "w1")
+    await paused(store, "capability", "gpu")
+    await lifted(store, "capability", "gpu")
+    assert (await figures.read(store)).narrow_pauses == {
+        "type": 2, "repository": 0, "capability": 0, "worker": 1,
+    }  # fmt: skip
 
 
 async def test_totals_count_what_happened(store: Store, builder: JobBuilder) -> None:

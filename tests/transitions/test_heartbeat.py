@@ -6,12 +6,13 @@ import pytest
 
 from sluicegate import keys
 from sluicegate.errors import LeaseLost, StoreUninitialised
-from sluicegate.model import Job
+from sluicegate.model import Job, Pauses
 from sluicegate.store import cancellation, claims, jobs, pause, sweeping
 from sluicegate.store.connection import Store
 from tests.support import fences
 from tests.support.contents import changed, contents
 from tests.support.job_builder import JobBuilder, now_ms, past
+from tests.transitions.test_pause_some import lifted, paused
 
 
 async def test_a_lease_is_extended(store: Store, builder: JobBuilder) -> None:
@@ -75,6 +76,18 @@ async def test_a_late_heartbeat_succeeds_while_nobody_requeued(store: Store, bui
     assert (counts.running, counts.stale_running) == (1, 0)
 
 
+async def test_it_tells_of_the_narrower_pauses(store: Store, builder: JobBuilder) -> None:
+    """P-12: those in force, and the version of the latest change, also after the last one was lifted."""
+    made = await builder.running()
+    lease = claims.Lease(made.job_id, made.token, 60_000)
+    assert (await claims.renew(store, "worker-1", [lease])).pauses == Pauses(items=[], version=0)
+    found = [await paused(store, "type", "other"), await paused(store, "worker", "w1", mode="quiesce")]
+    assert (await claims.renew(store, "worker-1", [lease])).pauses == Pauses(items=found, version=2)
+    for each in found:
+        await lifted(store, each.scope, each.value)
+    assert (await claims.renew(store, "worker-1", [lease])).pauses == Pauses(items=[], version=4)
+
+
 async def test_past_its_time_limit_no_lease_is_extended(store: Store, builder: JobBuilder) -> None:
     """The wall clock of an attempt counts from its start: whoever runs on has lost the job."""
     made = await builder.running(max_run_ms=5)
@@ -84,7 +97,7 @@ async def test_past_its_time_limit_no_lease_is_extended(store: Store, builder: J
 
 async def heartbeat(store: Store, job_id: str, token: int, worker: str) -> list[list[str]]:
     """The replies alone, each cut to its word, as the other scripts give them."""
-    _, _, replies = await store.run("heartbeat", [(job_id, token, 60_000)], worker=worker)
+    _, _, replies, *_ = await store.run("heartbeat", [(job_id, token, 60_000)], worker=worker)
     return [[reply[0]] for reply in replies]
 
 

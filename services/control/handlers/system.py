@@ -1,4 +1,4 @@
-"""`/api/system`: the pause, the audit, the workers."""
+"""`/api/system`: the pauses, the audit, the workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from sluicegate.errors import Invalid
 from sluicegate.http import STORE, body, identity, query, reply
-from sluicegate.operations import pause
+from sluicegate.operations import narrow_pauses, pause
 from sluicegate.operations.answers import Listed
 from sluicegate.operations.calls import NoFields, PageQuery
 from sluicegate.store import audit, workers
@@ -31,6 +31,19 @@ async def change_pause(request: web.Request) -> web.Response:
     except Invalid as error:
         raise pause.malformed(error) from None
     return reply(await pause.change(request.app[STORE], call, actor=identity(request).user_id))
+
+
+async def pauses(request: web.Request) -> web.Response:
+    query(request, NoFields)
+    return reply(await narrow_pauses.listing(request.app[STORE]))
+
+
+async def change_pauses(request: web.Request) -> web.Response:
+    try:
+        call = await body(request, narrow_pauses.NarrowPauseCall)
+    except Invalid as error:
+        raise narrow_pauses.malformed(error) from None
+    return reply(await narrow_pauses.change(request.app[STORE], call, actor=identity(request).user_id))
 
 
 async def audit_page(request: web.Request) -> web.Response:

@@ -51,7 +51,10 @@ async def heartbeat_many(request: web.Request) -> web.Response:
 
 def answer_to(claimed: Claimed) -> ClaimAnswer:
     return ClaimAnswer(
-        job=claimed.jobs[0] if claimed.jobs else None, jobs=claimed.jobs, system=claimed.system
+        job=claimed.jobs[0] if claimed.jobs else None,
+        jobs=claimed.jobs,
+        system=claimed.system,
+        pause=claimed.pause,
     )
 
 
@@ -75,7 +78,11 @@ async def claim_or_wait(request: web.Request, who: Identity, call: ClaimCall) ->
             return claimed
         rung = False
         async with long_requests.patience(request, left):
-            rung = await bells.wait(policy, left)
+            if claimed.pause:
+                # This worker gets nothing: a bell that it heard would be heard by nobody else.
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                rung = await bells.wait(policy, left)
         if long_requests.over(request):
             if rung:
                 bells.pass_on(policy)
@@ -140,6 +147,9 @@ def _observe(request: web.Request, claimed: Claimed, worker_id: str, seconds: fl
     paused = claimed.system.workers_paused and not claimed.jobs
     if paused:
         request.app[GUARD_HITS].note(worker_id, claimed.system)
+    elif claimed.pause:
+        request.app[GUARD_HITS].note_narrow(worker_id, claimed.pause)
+        paused = True
     metrics.claims.labels("jobs" if claimed.jobs else "paused" if paused else "empty").inc()
     for job in claimed.jobs:
         if job.attempt == 1 and not job.releases and job.started_at:

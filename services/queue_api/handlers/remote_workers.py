@@ -23,7 +23,7 @@ from sluicegate.operations import presence, worker_calls
 from sluicegate.operations.answers import WorkerControl
 from sluicegate.operations.calls import ControlAnswer
 from sluicegate.operations.presence import DepartCall, PresenceCall, WorkerQuery
-from sluicegate.store import pause
+from sluicegate.store import narrow_pauses, pause
 
 
 async def credential(request: web.Request) -> web.Response:
@@ -48,15 +48,18 @@ async def answer_control(request: web.Request) -> web.Response:
 
 
 async def controls(request: web.Request) -> web.StreamResponse:
-    """The pause state as it is, then what changes and what is asked of the worker's jobs, as it comes.
+    """The pauses as they are, then what changes and what is asked of the worker's jobs, as it comes.
 
     The credential is looked at again with every keepalive: the stream of one that was revoked ends.
     """
     worker_id = identity(request).worker(query(request, WorkerQuery).worker_id)
     async with request.app[CONTROLS].listen(worker_id) as listener:
         system = await pause.read(request.app[STORE])
+        narrow = await narrow_pauses.read(request.app[STORE])
         out = await EventStream.open(request)
-        await _send(out, WorkerControl(kind="pause", system=system))
+        await _send(
+            out, WorkerControl(kind="pause", system=system, pauses=narrow if narrow.version else None)
+        )
         await _send_on(request, out, listener)
     return out.response
 

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "dlq": "sluicegate.cli.dead_letters:dlq",
     "pause": "sluicegate.cli.pause:pause",
     "resume": "sluicegate.cli.pause:resume",
+    "pauses": "sluicegate.cli.pause:pauses",
     "status": "sluicegate.cli.status:status",
     "workers": "sluicegate.cli.workers:workers",
     "runtimes": "sluicegate.cli.runtimes:runtimes",

@@ -1,22 +1,60 @@
-"""`sluicegate pause` and `sluicegate resume`: the switch that stops new work on all workers."""
+"""`sluicegate pause`, `resume` and `pauses`: what stops new work, on all workers or on a part of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
 from sluicegate.cli import output
 from sluicegate.cli.connection import confirm, json_option, run, url_option, yes_option
 from sluicegate.cli.durations import SECONDS
-from sluicegate.cli.pause_lines import pause_lines
+from sluicegate.cli.pause_lines import narrow_lines, pause_lines
 from sluicegate.times import now_ms, to_rfc3339
 
 if TYPE_CHECKING:
     from sluicegate.client import Client
+    from sluicegate.model import Pauses
     from sluicegate.operations.pause import PauseStatus
 
+F = TypeVar("F", bound=Callable[..., Any])
 LONGEST_SECONDS: Final = 365 * 86_400
+SCOPES: Final = {
+    "type": ("TYPE", "Only jobs of this type."),
+    "repository": ("REPO", "Only jobs of this repository: owner/name or a URL."),
+    "capability": ("NAME", "Only jobs that need this capability."),
+    "worker": ("ID", "Only this worker."),
+}
+
+
+class Part(NamedTuple):
+    """What a narrower pause is of."""
+
+    scope: str
+    value: str
+
+
+def part_options(command: F) -> F:
+    """--type, --repository, --capability, --worker: at most one, given to the command as `part`."""
+    for scope, (metavar, help) in reversed(SCOPES.items()):
+        command = click.option(
+            f"--{scope}", "part", metavar=metavar, help=help, callback=_part, expose_value=False
+        )(command)
+    return command
+
+
+def _part(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    if "part" in ctx.meta:
+        raise click.UsageError(f"give at most one of {', '.join(f'--{scope}' for scope in SCOPES)}")
+    ctx.meta["part"] = Part(param.opts[0].removeprefix("--"), value)
+
+
+def _given_part() -> Part | None:
+    part: Part | None = click.get_current_context().meta.get("part")
+    return part
 
 
 @click.command()
@@ -28,6 +66,7 @@ LONGEST_SECONDS: Final = 365 * 86_400
     help="drain: running jobs end. quiesce: they wait at their next checkpoint.",
 )
 @click.option("--reason", required=True, metavar="TEXT", help="Why; everyone sees it.")
+@part_options
 @click.option("--for", "seconds", type=SECONDS, metavar="TIME", help="Resume by itself after 90, 30m or 2h.")
 @click.option("--until", metavar="TIME", help="Resume by itself at 2026-01-31T12:00:00Z.")
 @json_option
@@ -35,7 +74,7 @@ LONGEST_SECONDS: Final = 365 * 86_400
 def pause(
     mode: str, reason: str, seconds: float | None, until: str | None, as_json: bool, url: str | None
 ) -> None:
-    """Stop all workers from starting jobs. Nothing in the queue is touched.
+    """Stop all workers from starting jobs, or a part of them. Nothing in the queue is touched.
 
     Paused again, the pause is described anew: without --for or --until it lasts until a resume.
 
@@ -43,24 +82,42 @@ def pause(
     Examples:
       sluicegate pause --mode drain --reason "upgrade to 1.4"
       sluicegate pause --mode quiesce --reason "new disk" --for 30m
+      sluicegate pause --repository acme/site --reason "its build is broken"
     """
-    ends = _end(seconds, until)
-    _show(run(url, lambda client: client.pause(mode, reason, until=ends)), as_json)
+    ends, part = _end(seconds, until), _given_part()
+    if part is None:
+        _show(run(url, lambda client: client.pause(mode, reason, until=ends)), as_json)
+    else:
+        paused = run(
+            url, lambda client: client.pause(mode, reason, scope=part.scope, value=part.value, until=ends)
+        )
+        _show_narrow(paused, as_json)
 
 
 @click.command()
 @click.option("--force", is_flag=True, help="Resume though jobs still run.")
 @click.option("--reason", metavar="TEXT", help="Why; kept in the audit.")
+@part_options
 @yes_option
 @json_option
 @url_option
 def resume(force: bool, reason: str | None, yes: bool, as_json: bool, url: str | None) -> None:
     """Let the workers start jobs again. Refused while jobs still run, unless forced.
 
+    A part of them, paused by itself, goes on whatever still runs.
+
     \b
-    Example:
+    Examples:
       sluicegate resume
+      sluicegate resume --repository acme/site
     """
+    part = _given_part()
+    if part is not None:
+        if force:
+            raise click.UsageError("--force is for the pause of all workers: a part needs none")
+        lifted = run(url, lambda client: client.resume(scope=part.scope, value=part.value, reason=reason))
+        _show_narrow(lifted, as_json)
+        return
 
     async def work(client: Client) -> PauseStatus:
         if force:
@@ -71,6 +128,36 @@ def resume(force: bool, reason: str | None, yes: bool, as_json: bool, url: str |
         return await client.resume(force, reason)
 
     _show(run(url, work), as_json)
+
+
+@click.command()
+@json_option
+@url_option
+def pauses(as_json: bool, url: str | None) -> None:
+    """List what is paused beside the switch for all workers, which `status` shows.
+
+    \b
+    Example:
+      sluicegate pauses
+    """
+
+    async def work(client: Client) -> Pauses:
+        return await client.pauses()
+
+    found = run(url, work)
+    if as_json:
+        output.document(found)
+        return
+    rows = [
+        [each.scope, each.value, each.mode or "", output.ago(each.requested_at),
+         each.requested_by_user_id or "", each.until or "", each.reason or ""]
+        for each in found.items
+    ]  # fmt: skip
+    output.table(
+        ("SCOPE", "VALUE", "MODE", "SINCE", "BY", "UNTIL", "REASON"),
+        rows,
+        empty="Nothing is paused by itself.",
+    )
 
 
 def _end(seconds: float | None, until: str | None) -> str | None:
@@ -90,3 +177,14 @@ def _show(status: PauseStatus, as_json: bool) -> None:
         return
     for line in pause_lines(status):
         click.echo(line)
+
+
+def _show_narrow(pauses: Pauses, as_json: bool) -> None:
+    """All that are in force: a person sees at once what else is held back."""
+    if as_json:
+        output.document(pauses)
+        return
+    for line in narrow_lines(pauses.items):
+        click.echo(line)
+    if not pauses.items:
+        click.echo("Nothing is paused by itself.")

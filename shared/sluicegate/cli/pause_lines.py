@@ -1,8 +1,8 @@
-"""The pause and its drain in a few lines, for `pause`, `resume` and `status`."""
+"""Pauses and the progress of a drain in a few lines, for `pause`, `resume`, `pauses` and `status`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +12,7 @@ from sluicegate.cli.terminal_text import plain
 from sluicegate.client.answers import Metrics
 
 if TYPE_CHECKING:
+    from sluicegate.model import NarrowPause
     from sluicegate.operations.pause import PauseStatus
 
 BLOCKERS = 10
@@ -43,3 +44,12 @@ def pause_lines(status: PauseStatus) -> Iterator[str]:
             yield f"      {remedy.message}"
     if (more := metrics.running + metrics.stale_running - BLOCKERS) > 0:
         yield f"    and {more} more"
+
+
+def narrow_lines(pauses: Sequence[NarrowPause]) -> Iterator[str]:
+    """One narrower pause after the other, each with who, why, since and until when."""
+    for each in pauses:
+        what = f"{each.scope} {plain(each.value)}"
+        yield f"{click.style(f'Paused ({each.mode})', fg='yellow')}: {what}, {plain(each.reason or '')!r}"
+        since = f"  by {plain(each.requested_by_user_id or '?')}, {ago(each.requested_at)} ago"
+        yield since + (f", until {each.until}" if each.until else "")

@@ -9,11 +9,12 @@ import click
 
 from sluicegate.cli import output
 from sluicegate.cli.connection import json_option, run, url_option
-from sluicegate.cli.pause_lines import pause_lines
+from sluicegate.cli.pause_lines import narrow_lines, pause_lines
 from sluicegate.client.answers import Metrics
 
 if TYPE_CHECKING:
     from sluicegate.client import Client
+    from sluicegate.model import Pauses
     from sluicegate.operations.pause import PauseStatus
     from sluicegate.store.workers import Presence
 
@@ -24,21 +25,22 @@ if TYPE_CHECKING:
 def status(as_json: bool, url: str | None) -> None:
     """Show the pause state, the numbers of jobs, and the workers.
 
-    With --json: {"workerPause": ..., "workers": ...}, as /api/system/worker-pause and /api/system/workers.
+    With --json: {"workerPause": ..., "pauses": ..., "workers": ...}, as /api/system/worker-pause, pauses and
+    workers.
 
     \b
     Example:
       sluicegate status --json
     """
 
-    async def work(client: Client) -> tuple[PauseStatus, Sequence[Presence]]:
-        return await client.pause_state(), await client.workers()
+    async def work(client: Client) -> tuple[PauseStatus, Pauses, Sequence[Presence]]:
+        return await client.pause_state(), await client.pauses(), await client.workers()
 
-    paused, workers = run(url, work)
+    paused, pauses, workers = run(url, work)
     if as_json:
-        output.document({"workerPause": paused, "workers": {"items": workers}})
+        output.document({"workerPause": paused, "pauses": pauses, "workers": {"items": workers}})
         return
-    for line in pause_lines(paused):
+    for line in (*pause_lines(paused), *narrow_lines(pauses.items)):
         click.echo(line)
     counts = Metrics.of(paused)
     numbers = [f"{counts.queued} queued", f"{counts.delayed} delayed", f"{counts.running} running"]

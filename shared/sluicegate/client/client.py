@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import msgspec
 import uuid_utils
 
-from sluicegate.client.answers import JobPage, Metrics
+from sluicegate.client.answers import JobPage
 from sluicegate.client.batches import batches
 from sluicegate.client.ids import checked
+from sluicegate.client.pausing import Pausing
 from sluicegate.client.runs import Runs
 from sluicegate.client.tokens import Tokens
 from sluicegate.client.transport import Change, Results, Transport
@@ -24,7 +25,6 @@ from sluicegate.model import Event, Job, NewJob
 from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
-    from sluicegate.operations.pause import PauseStatus
     from sluicegate.operations.reasons import Why
     from sluicegate.settings import Settings
     from sluicegate.store.dead_letters import DeadLetter
@@ -69,7 +69,7 @@ AnyJob = NewJob | Mapping[str, Any]
 """A job to be enqueued: a NewJob, or its JSON document (camelCase)."""
 
 
-class Client:
+class Client(Pausing):
     """Enqueue, watch, cancel, run again; pause and resume; `runs` controls one run. Used in `async with`.
 
     Errors are those of `sluicegate.errors`, the same over either transport. A change is sent again after a
@@ -78,7 +78,7 @@ class Client:
     """
 
     def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self.runs = Runs(transport)
         self.tokens = Tokens(transport)
 
@@ -339,37 +339,6 @@ class Client:
             answer.changed += more.changed
             answer.items += more.items
         return answer
-
-    async def pause(
-        self, mode: str, reason: str, *, until: str | None = None, expected_version: int | None = None
-    ) -> PauseStatus:
-        """Stop all workers from starting jobs: `drain` lets running ones end, `quiesce` holds them.
-
-        until: a time (RFC 3339) at which they go on by themselves. Raises BadRequest when it has passed.
-        """
-        return await self._change_pause(
-            "pause", mode=mode, reason=reason, until=until, expectedVersion=expected_version
-        )
-
-    async def resume(
-        self, force: bool = False, reason: str | None = None, *, expected_version: int | None = None
-    ) -> PauseStatus:
-        """Let the workers go on. Raises Conflict `not_drained` while jobs run, unless forced."""
-        return await self._change_pause(
-            "resume", forceResume=force, reason=reason, expectedVersion=expected_version
-        )
-
-    async def _change_pause(self, action: str, **fields: Any) -> PauseStatus:
-        given = {name: value for name, value in fields.items() if value is not None}
-        return await self._transport.change_pause(msgspec.json.encode({"action": action, **given}))
-
-    async def pause_state(self) -> PauseStatus:
-        """The pause, what still runs, what holds up a drain, and the latest changes."""
-        return await self._transport.pause_status()
-
-    async def counts(self) -> Metrics:
-        """Exact numbers of waiting, delayed, running and stale jobs, read in one step (P-10)."""
-        return Metrics.of(await self._transport.pause_status())
 
     async def workers(self) -> Sequence[Presence]:
         """The workers that were heard of lately."""

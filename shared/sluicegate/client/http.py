@@ -15,7 +15,7 @@ from sluicegate.client.answers import JobPage
 from sluicegate.client.http_connection import HttpConnection
 from sluicegate.client.transport import Change, Results
 from sluicegate.errors import SluicegateError, from_problem
-from sluicegate.model import Event, Job
+from sluicegate.model import Event, Job, Pauses
 from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ CHANGES: Final[dict[Change, str]] = {
 }
 RUNS = "/api/task-runs"
 PAUSE = "/api/system/worker-pause"
+PAUSES = "/api/system/pauses"
 WORKERS = "/api/system/workers"
 TOKENS = "/api/queue/workers/tokens"
 T = TypeVar("T")
@@ -153,6 +154,12 @@ class HttpTransport:
     async def change_pause(self, call: bytes) -> PauseStatus:
         # Not repeatable: the second call would be answered `pause_unchanged` though the first took effect.
         return _pause_status(await self._connection.call("POST", PAUSE, body=call, repeatable=False))
+
+    async def pauses(self) -> Pauses:
+        return _read(await self._connection.call("GET", PAUSES), Pauses)
+
+    async def change_pauses(self, call: bytes) -> Pauses:
+        return _read(await self._connection.call("POST", PAUSES, body=call, repeatable=False), Pauses)
 
     async def workers(self) -> list[Presence]:
         from sluicegate.store.workers import Presence

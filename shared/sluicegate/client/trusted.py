@@ -15,8 +15,18 @@ from sluicegate.client.answers import JobPage
 from sluicegate.client.patience import Patience
 from sluicegate.client.transport import Change, Results
 from sluicegate.errors import Invalid, OutcomeUnknown, RequestError, StoreFault, StoreUnavailable
-from sluicegate.model import Event, Job, NewJob
-from sluicegate.operations import credentials, dead_jobs, jobs, many, pause, retries, run_control, why
+from sluicegate.model import Event, Job, NewJob, Pauses
+from sluicegate.operations import (
+    credentials,
+    dead_jobs,
+    jobs,
+    many,
+    narrow_pauses,
+    pause,
+    retries,
+    run_control,
+    why,
+)
 from sluicegate.operations.answers import Listed, ManyAnswer
 from sluicegate.operations.calls import (
     CancelCall,
@@ -177,6 +187,16 @@ class TrustedTransport:
         except Invalid as error:
             raise pause.malformed(error) from None
         return await pause.change(self._store, change, actor=self._actor)
+
+    async def pauses(self) -> Pauses:
+        return await narrow_pauses.listing(self._store)
+
+    async def change_pauses(self, call: bytes) -> Pauses:
+        try:
+            change = decode(call, narrow_pauses.NarrowPauseCall)
+        except Invalid as error:
+            raise narrow_pauses.malformed(error) from None
+        return await narrow_pauses.change(self._store, change, actor=self._actor)
 
     async def workers(self) -> list[Presence]:
         return await workers.listing(self._store)

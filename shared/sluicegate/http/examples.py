@@ -125,6 +125,25 @@ WHOLE: Final[dict[str, Any]] = {
     "CancelCall": {"reason": "no longer needed"},
     "RetryCall": {"reason": "the network is back"},
     "PauseCall": {"action": "pause", "mode": "drain", "reason": "deploying version 12"},
+    "NarrowPauseCall": {
+        "action": "pause",
+        "scope": "repository",
+        "value": "acme/site",
+        "mode": "drain",
+        "reason": "its build is broken",
+        "until": "2126-01-31T12:00:00Z",
+    },
+    "NarrowPause": {
+        "scope": "repository",
+        "value": "github.com/acme/site",
+        "mode": "drain",
+        "reason": "its build is broken",
+        "requestedByUserId": "ann",
+        "requestedAt": MOMENT,
+        "updatedAt": MOMENT,
+        "until": None,
+        "version": 4,
+    },
     "ToolCall": {"tool": "queue.get", "arguments": {"jobId": JOB_ID}},
 }
 """By the name of a struct."""

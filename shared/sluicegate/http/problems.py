@@ -39,6 +39,7 @@ CODES: Final[dict[str, Known]] = {
     "not_drained": Known(409, "Jobs are still running; `metrics` counts them."),
     "version_conflict": Known(409, "Somebody changed it since the version that was expected."),
     "pause_unchanged": Known(409, "It is so already."),
+    "too_many_pauses": Known(409, "As many pauses are in force as can be: lift one first."),
     "token_state_conflict": Known(409, "A token that was revoked or has expired cannot be rotated."),
     "live_session_state_conflict": Known(409, "The live session's state does not allow it."),
     "idempotency_conflict": Known(409, "The key or the id was used for another job."),

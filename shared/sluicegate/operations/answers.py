@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
 from msgspec import Meta, Struct
 
 from sluicegate.errors import SluicegateError
-from sluicegate.model import Event, Job, LiveControl, SystemState
+from sluicegate.model import Event, Job, LiveControl, NarrowPause, Pauses, SystemState
 from sluicegate.times import to_rfc3339
 
 if TYPE_CHECKING:
@@ -72,23 +72,34 @@ class JobItem(Answer):
         return cls(id=job_id, status=200, job=outcome)
 
 
-class ClaimAnswer(Struct, rename="camel", kw_only=True):
-    """job: the first of jobs, or None. Nothing to do is no error."""
+class ClaimAnswer(Answer):
+    """job: the first of jobs, or None. Nothing to do is no error.
+
+    pause: that of this worker, while it is paused by itself; it gets nothing then.
+    """
 
     job: Job | None
     jobs: list[Job]
     system: SystemState
+    pause: NarrowPause | None = None
 
 
 class HeartbeatAnswer(Job, kw_only=True, omit_defaults=True, rename="camel"):
-    """The job, with the pause state beside its fields."""
+    """The job, with the pause state beside its fields.
+
+    pauses: of one type, repository, capability or worker; absent where there was never one.
+    """
 
     system: SystemState
+    pauses: Pauses | None = None
 
 
-class HeartbeatsAnswer(Struct, rename="camel", kw_only=True):
+class HeartbeatsAnswer(Answer):
+    """pauses: as for one heartbeat."""
+
     items: list[JobItem]
     system: SystemState
+    pauses: Pauses | None = None
 
 
 class ManyItem(Answer):
@@ -128,15 +139,17 @@ class AppendedItem(Answer):
 
 
 class WorkerControl(Answer):
-    """Something that a worker has to obey: the pause state as it is now, the cancel of one of its jobs, or
-    what operators want of that run."""
+    """Something that a worker has to obey: the pause state as it is now, a narrower pause (`mode` is null
+    once it was lifted), the cancel of one of its jobs, or what operators want of that run."""
 
-    kind: Annotated[str, Meta(description="`pause`, `cancel` or `control`")]
+    kind: Annotated[str, Meta(description="`pause`, `narrow_pause`, `cancel` or `control`")]
     job_id: str | None = None
     lease_token: str | None = None
     requested_at: str | None = None
     system: SystemState | None = None
     live_control: LiveControl | None = None
+    pause: NarrowPause | None = None
+    pauses: Annotated[Pauses | None, Meta(description="all narrower ones, as the stream begins")] = None
 
     @classmethod
     def of(cls, control: Control) -> Self:
@@ -147,6 +160,7 @@ class WorkerControl(Answer):
             requested_at=to_rfc3339(control.at_ms),
             system=control.system,
             live_control=control.live_control,
+            pause=control.pause,
         )
 
 

@@ -12,17 +12,17 @@ from msgspec import Meta, Struct
 from sluicegate.errors import BadRequest, Invalid
 from sluicegate.log import log
 from sluicegate.model import PauseMode, SystemState
+from sluicegate.operations import narrow_pauses
 from sluicegate.operations.drain import Drain, progress
+from sluicegate.operations.pause_fields import checked_reason, until_ms
 from sluicegate.store import audit as audit_log
 from sluicegate.store import jobs as job_records
 from sluicegate.store import pause as pause_record
 from sluicegate.store.audit import AuditEntry
 from sluicegate.store.connection import Store
-from sluicegate.times import from_rfc3339, now_ms
 
-MAX_REASON: Final = 2000
-MAX_AHEAD_MS: Final = 365 * 86_400_000
 LATEST: Final = 5
+ENDED: Final = "its time was over"
 
 
 class PauseCall(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -80,7 +80,9 @@ async def change(store: Store, call: PauseCall, *, actor: str) -> PauseStatus:
     Raises BadRequest when the call lacks what its action needs, and Conflict: pause_unchanged,
     not_drained (with the metrics), version_conflict. A refused call changes nothing.
     """
-    action, reason = _checked(call)
+    action, reason = checked_reason(call.action, call.mode, call.reason)
+    if action == "pause" and call.force_resume:
+        raise Invalid.field("forceResume", "goes with action resume only")
     system = await pause_record.change(
         store,
         action=action,
@@ -95,12 +97,15 @@ async def change(store: Store, call: PauseCall, *, actor: str) -> PauseStatus:
     return await status(store)
 
 
-async def end_due(store: Store) -> bool:
-    """Resume if the pause was to last until a time that has come; whether it was. Jobs may still run then."""
-    system = await pause_record.end_due(store)
-    if system is not None:
-        _log("resume", system, reason="its time was over", actor="system", force=True)
-    return system is not None
+async def end_due(store: Store) -> int:
+    """Let go on what was paused until a time that has come, though jobs still run; how many pauses ended."""
+    ended = await pause_record.end_due(store)
+    told = {"reason": ENDED, "actor": "system"}
+    if ended.system is not None:
+        _log("resume", ended.system, **told, force=True)
+    for lifted in ended.lifted:
+        narrow_pauses.log_change("resume", lifted, **told)
+    return len(ended.lifted) + (ended.system is not None)
 
 
 def _log(action: str, system: SystemState, **fields: Any) -> None:
@@ -113,34 +118,3 @@ def _log(action: str, system: SystemState, **fields: Any) -> None:
         version=system.version,
         **fields,
     )
-
-
-def _checked(call: PauseCall) -> tuple[Literal["pause", "resume"], str | None]:
-    reason = (call.reason or "").strip() or None
-    if call.action is None:
-        raise BadRequest.field("action", "is needed: pause or resume")
-    if reason is not None and len(reason) > MAX_REASON:
-        raise BadRequest.field("reason", f"is longer than {MAX_REASON:,} characters")
-    if call.action == "pause":
-        if call.mode is None:
-            raise BadRequest.field("mode", "is needed to pause: drain or quiesce")
-        if reason is None:
-            raise BadRequest.field("reason", "is needed to pause, and may not be blank")
-        if call.force_resume:
-            raise Invalid.field("forceResume", "goes with action resume only")
-    return call.action, reason
-
-
-def until_ms(action: str, until: str | None) -> int | None:
-    """When a pause is to end. Whether that lies ahead is the store's to say, by whose clock it ends."""
-    if until is None:
-        return None
-    if action == "resume":
-        raise BadRequest.field("until", "goes with action pause only")
-    try:
-        ends = from_rfc3339(until)
-    except (ValueError, OverflowError):
-        raise BadRequest.field("until", "is not a time like 2026-01-31T12:00:00.000Z") from None
-    if ends > now_ms() + MAX_AHEAD_MS:
-        raise BadRequest.field("until", "is more than 365 days ahead")
-    return ends

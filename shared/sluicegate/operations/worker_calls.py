@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sluicegate.auth.identity import Identity
 from sluicegate.errors import Invalid, LeaseLost, SluicegateError
-from sluicegate.model import Event, Job, NewEvent, Policy
+from sluicegate.model import Event, Job, NewEvent, Pauses, Policy
 from sluicegate.operations import access, leases
 from sluicegate.operations.answers import HeartbeatAnswer, HeartbeatsAnswer, JobItem
 from sluicegate.operations.calls import (
@@ -58,13 +58,14 @@ def policy(who: Identity, call: ClaimCall, settings: Settings) -> Policy:
 async def heartbeat(store: Store, who: Identity, job_id: str, call: HeartbeatCall) -> HeartbeatAnswer:
     """Extend a lease; the job, with `system` beside its fields (70-1)."""
     worker_id, token = await held(store, who, job_id, call)
-    (job,), system = await claims.heartbeat(
+    (job,), system, pauses = await claims.heartbeat(
         store, worker_id, [Lease(job_id, token, milliseconds(call.lease_seconds))]
     )
     if isinstance(job, SluicegateError):
         raise job
     await store.hearing.seen(worker_id)
-    return HeartbeatAnswer(**{name: getattr(job, name) for name in job.__struct_fields__}, system=system)
+    fields = {name: getattr(job, name) for name in job.__struct_fields__}
+    return HeartbeatAnswer(**fields, system=system, pauses=_told(pauses))
 
 
 async def heartbeat_many(store: Store, who: Identity, call: HeartbeatManyCall) -> HeartbeatsAnswer:
@@ -76,7 +77,7 @@ async def heartbeat_many(store: Store, who: Identity, call: HeartbeatManyCall) -
         for held, token in zip(call.jobs, tokens, strict=True)
         if isinstance(token, int)
     ]
-    items, system = await claims.heartbeat(store, worker_id, wanted)
+    items, system, pauses = await claims.heartbeat(store, worker_id, wanted)
     if any(isinstance(each, Job) for each in items):
         await store.hearing.seen(worker_id)
     renewed = iter(items)
@@ -84,7 +85,13 @@ async def heartbeat_many(store: Store, who: Identity, call: HeartbeatManyCall) -
     return HeartbeatsAnswer(
         items=[JobItem.of(held.id, outcome) for held, outcome in zip(call.jobs, outcomes, strict=True)],
         system=system,
+        pauses=_told(pauses),
     )
+
+
+def _told(pauses: Pauses | None) -> Pauses | None:
+    """Nothing where there was never a narrower pause."""
+    return pauses if pauses is not None and pauses.version else None
 
 
 async def complete(store: Store, who: Identity, job_id: str, call: CompleteCall) -> Job:

@@ -8,19 +8,32 @@ from urllib.parse import unquote
 
 from sluicegate import keys
 from sluicegate.errors import Busy, RequestError, SluicegateError
-from sluicegate.model import ID_PATTERN, MAX_ATTEMPTS_DEFAULT, Job, LiveControl, Policy, SystemState
+from sluicegate.model import (
+    ID_PATTERN,
+    MAX_ATTEMPTS_DEFAULT,
+    Job,
+    LiveControl,
+    NarrowPause,
+    Pauses,
+    Policy,
+    SystemState,
+)
 from sluicegate.store import jobs as jobs_module
 from sluicegate.store import limits, rendering, words
 from sluicegate.store.connection import Store
 
 
 class Claimed(NamedTuple):
-    """jobs: each with its lease token. next_due_ms: when the next delayed job is due (store's clock)."""
+    """jobs: each with its lease token. next_due_ms: when the next delayed job is due (store's clock).
+
+    pause: that of this worker, which is why it got nothing.
+    """
 
     jobs: list[Job]
     system: SystemState
     now_ms: int
     next_due_ms: int | None
+    pause: NarrowPause | None = None
 
 
 class Attempt(NamedTuple):
@@ -86,6 +99,7 @@ class Opened(NamedTuple):
     system: SystemState
     now_ms: int
     next_due_ms: int | None
+    pause: NarrowPause | None = None
 
 
 class Lease(NamedTuple):
@@ -105,14 +119,18 @@ class Wishes(NamedTuple):
 
 
 class Renewal(NamedTuple):
+    """pauses: the narrower ones in force; None where nobody told."""
+
     items: list[Wishes | RequestError]
     system: SystemState
     now_ms: int
+    pauses: Pauses | None = None
 
 
 class Renewed(NamedTuple):
     items: list[Job | SluicegateError]
     system: SystemState
+    pauses: Pauses | None = None
 
 
 async def claim(
@@ -122,9 +140,7 @@ async def claim(
     opened = await open_attempts(
         store, policy, worker_id=worker_id, lease_ms=lease_ms, limit=limit, request_id=request_id
     )
-    return Claimed(
-        [attempt.job() for attempt in opened.attempts], opened.system, opened.now_ms, opened.next_due_ms
-    )
+    return Claimed([attempt.job() for attempt in opened.attempts], *opened[1:])
 
 
 async def open_attempts(
@@ -141,6 +157,9 @@ async def open_attempts(
         )
         if reply[0] == "PAUSED":
             return Opened([], rendering.system(reply[1]), 0, None)
+        if reply[0] == "WORKER_PAUSED":
+            _, system, name, record = reply
+            return Opened([], rendering.system(system), 0, None, rendering.narrow_pause(name, record))
         if reply[0] == "LIMITS_CHANGING":
             await limits.apply(store)
         elif reply[0] == "UNKNOWN_POLICY":
@@ -160,11 +179,11 @@ async def renew(store: Store, worker_id: str, leases: Sequence[Lease]) -> Renewa
     items: list[Wishes | RequestError] = []
     for start in range(0, max(len(leases), 1), 100):
         part = leases[start : start + 100]
-        pause, now, replies = await store.run(
+        pause, now, replies, version, pauses = await store.run(
             "heartbeat", [(lease.job_id, lease.token, lease.lease_ms) for lease in part], worker=worker_id
         )
         items += [_wishes(reply, lease.job_id) for reply, lease in zip(replies, part, strict=True)]
-    return Renewal(items, rendering.system(pause), int(now))
+    return Renewal(items, rendering.system(pause), int(now), rendering.pauses(version, pauses))
 
 
 async def heartbeat(store: Store, worker_id: str, leases: Sequence[Lease]) -> Renewed:
@@ -182,7 +201,7 @@ async def heartbeat(store: Store, worker_id: str, leases: Sequence[Lease]) -> Re
             items.append(
                 item if isinstance(item, RequestError) else words.refused("LEASE_LOST", lease.job_id)
             )
-    return Renewed(items, renewal.system)
+    return Renewed(items, renewal.system, renewal.pauses)
 
 
 class ClaimsBy(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sluicegate import keys
-from sluicegate.model import LiveControl, SystemState
+from sluicegate.model import LiveControl, NarrowPause, SystemState
 from sluicegate.store import rendering
 from sluicegate.store.connection import Store
 from sluicegate.store.feed import Entry, Feed
@@ -14,7 +14,9 @@ from sluicegate.store.positions import position
 
 
 class Control(NamedTuple):
-    """kind: `pause` (with the new state), or `cancel` or `control` of this job, held under this token."""
+    """kind: `pause` (with the new state), `narrow_pause` (with that), or `cancel` or `control` of this job,
+    held under this token.
+    """
 
     kind: str
     job_id: str | None
@@ -24,6 +26,7 @@ class Control(NamedTuple):
     """When it was asked, by the store's clock."""
     system: SystemState | None
     live_control: LiveControl | None = None
+    pause: NarrowPause | None = None
 
 
 class ControlFeed:
@@ -51,5 +54,11 @@ class ControlFeed:
                     at_ms=position(entry_id)[0],
                     system=rendering.stored_system(fields) if fields["kind"] == "pause" else None,
                     live_control=rendering.live_control(fields),
+                    pause=_pause(fields),
                 )
             )
+
+
+def _pause(fields: dict[str, str]) -> NarrowPause | None:
+    narrow = fields["kind"] == "narrow_pause"
+    return rendering.narrow_pause(fields["name"], fields["record"]) if narrow else None

@@ -58,6 +58,21 @@ KINDS: Final[dict[str, Kind]] = {
     "pause_version": Kind(
         "the version of the pause is wrong: {about}", "pause", "it gets a version of its own"
     ),
+    "narrow_unreadable": Kind(
+        "the record of the pause of {about} cannot be read",
+        "pauses",
+        "it is written anew, as a drain: look into it, then lift it",
+    ),
+    "narrow_differs": Kind(
+        "the pause of {about} is one thing by its record and another for claims",
+        "pauses",
+        "they agree: in doubt it is paused",
+    ),
+    "lift_left": Kind(
+        "the pause of {about} was lifted, and lanes that it held back are still set aside",
+        "pauses",
+        "workers see them again",
+    ),
     # What the record of a job lacks.
     "lost_payload": Kind(
         "job {it} has lost what it was enqueued with",

@@ -50,6 +50,9 @@ async def foundation(store: Store) -> Findings:
         yield _wrong_meta("partitions", meta, str(PARTITIONS))
     elif not meta.get("pause_version", "").isdecimal():
         yield _wrong_meta("pause_version", meta, pause if pause and pause.isdecimal() else "0")
+    elif not meta.get("pauses_version", "0").isdecimal():
+        # Beyond all that were ever given out, which were counted up one by one.
+        yield _wrong_meta("pauses_version", meta, str(await store.now_ms()))
     elif not meta.get("created_at", "").isdecimal():
         yield _wrong_meta("created_at", meta, str(await store.now_ms()))
 

@@ -1,4 +1,4 @@
-"""Says where running jobs, the slots they hold, and the lanes that limits hold back disagree (Q-18)."""
+"""Says where running jobs, the slots they hold, and the lanes that are set aside disagree (Q-18, P-12)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sluicegate import keys
 from sluicegate.limits import Limits
+from sluicegate.pauses import Marks, names_of
 from sluicegate.store.connection import Store
 from sluicegate.store.pages import zset_pages
 from sluicegate.store.rendering import fields
@@ -16,34 +17,39 @@ Found = list[str]
 
 
 class Parked(NamedTuple):
-    """A lane that a limit holds back: by which, on which shelf, at which place in the order of claims."""
+    """A lane set aside: by which limit or pause, on which shelf, at which place in the order of claims."""
 
-    limit: str
+    holder: str
     shelf: str
     score: float
     lane: str
 
     @classmethod
     def read(cls, member: str) -> Parked:
-        limit, shelf, score, lane = member.split("|", 3)
-        return cls(limit, shelf, float(score), lane)
+        holder, shelf, score, lane = member.split("|", 3)
+        return cls(holder, shelf, float(score), lane)
 
 
 class Held(NamedTuple):
-    """limits: in force. running: jobs by name of limit. parked: by lane."""
+    """limits, pauses: in force. running: jobs by name of limit. parked: by lane."""
 
     limits: Limits
+    pauses: Marks
     running: Mapping[str, int]
     parked: Mapping[str, Parked]
 
     def is_rightly(self, each: Parked) -> bool:
         lane = each.lane[:-2]
         names = {limit.name for limit in self.limits.of(lane) if not limit.name.startswith("type=")}
-        return each.limit in names and each.shelf == self.limits.shelf(lane)
+        names |= {
+            f"paused:{name}" for name in names_of(lane) if name in self.pauses.in_force | self.pauses.lifted
+        }
+        shelf = self.limits.shelf(lane)
+        return each.holder in names - {f"paused:type={shelf}"} and each.shelf == shelf
 
     def has_room(self, each: Parked) -> bool:
         return any(
-            limit.name == each.limit and self.running.get(limit.name, 0) < limit.most
+            limit.name == each.holder and self.running.get(limit.name, 0) < limit.most
             for limit in self.limits.of(each.lane[:-2])
         )
 
@@ -74,9 +80,9 @@ async def _survey(store: Store) -> Found:
             if each.lane in parked:
                 found.append(f"lane {each.lane} is set aside twice")
             parked[each.lane] = each
-    held = Held(limits, running, parked)
+    held = Held(limits, Marks.of_text(meta.get("pauses", "")), running, parked)
     found += [
-        f"lane {lane} is set aside by {each.limit}, which is not its limit, or at another place than its own"
+        f"lane {lane} is set aside by {each.holder}, which does not hold it, or at another place than its own"
         for lane, each in parked.items()
         if scores.get(lane) != each.score or not held.is_rightly(each)
     ]
@@ -97,9 +103,9 @@ async def _policy(store: Store, policy: str, held: Held) -> Found:
                 found.append(f"policy {policy} has lane {each.lane} set aside, which is not")
     seen = await _first_seen(store, policy, held)
     return found + [
-        f"lane {each.lane} waits for {each.limit}, which has room for policy {policy}"
+        f"lane {each.lane} waits for {each.holder}, which has room for policy {policy}"
         for each in aside
-        if held.has_room(each) and seen.get((each.limit, each.shelf), float("inf")) > each.score
+        if held.has_room(each) and seen.get((each.holder, each.shelf), float("inf")) > each.score
     ]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sluicegate import keys
 from sluicegate.errors import BadRequest, Conflict
-from sluicegate.model import Counts, PauseMode, SystemState
+from sluicegate.model import Counts, NarrowPause, PauseMode, SystemState
 from sluicegate.store import figures, rendering
 from sluicegate.store.connection import Store
 
@@ -71,13 +71,23 @@ async def change(
     return rendering.system(reply[0])
 
 
-async def end_due(store: Store) -> SystemState | None:
-    """Resume if the pause was to last until a time that has come; the state then, else None (P-13).
+class Ended(NamedTuple):
+    """What has come to its time: the state of all workers, if that has; narrower pauses, up to 20 of them."""
+
+    system: SystemState | None
+    lifted: list[NarrowPause]
+
+
+async def end_due(store: Store) -> Ended:
+    """Let go on what was paused until a time that has come (P-13); `narrow_pauses.bring_back` is due then.
 
     Jobs may still run. A change that came before is obeyed: the time counts that stands in the record now.
     """
-    (resumed,) = await store.run("end_pauses")
-    return rendering.system(resumed) if resumed else None
+    resumed, lifted = await store.run("end_pauses")
+    return Ended(
+        rendering.system(resumed) if resumed else None,
+        [rendering.narrow_pause(*each) for each in rendering.fields(lifted).items()],
+    )
 
 
 def metrics(counts: Counts) -> dict[str, int | bool]:

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 
 from sluicegate.errors import StoreUninitialised
-from sluicegate.model import HandoffSummary, Job, JobSpec, LiveControl, Recovery, SystemState
+from sluicegate.model import (
+    HandoffSummary,
+    Job,
+    JobSpec,
+    LiveControl,
+    NarrowPause,
+    Pauses,
+    Recovery,
+    SystemState,
+)
+from sluicegate.pauses import SCOPES
 from sluicegate.store.positions import position
 from sluicegate.times import to_rfc3339
 
 _CHANGES = ("created_at", "updated_at", "started_at", "finished_at")
 """Each is written where the job changes; the latest says when it did."""
 _spec = msgspec.json.Decoder(JobSpec)
+_NARROW: Final = re.compile(
+    r"(drain|quiesce|lifted) (\d+) (\d+) (\d+) (\d+)\n([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL
+)
+"""The record of a narrower pause, as `record_narrow` writes it."""
 T = TypeVar("T")
 
 
@@ -147,6 +163,39 @@ def stored_system(stored: Mapping[str, str]) -> SystemState:
         updated_at=_time(stored.get("updated_at")),
         until=_time(stored.get("until")),
         version=int(stored["version"]),
+    )
+
+
+def pauses(version: str, records: Sequence[str]) -> Pauses:
+    """The narrower pauses in force, from their records by name."""
+    found = [
+        narrow_pause(name, record)
+        for name, record in fields(records).items()
+        if name.partition("=")[0] in SCOPES
+    ]
+    items = sorted((each for each in found if each.mode), key=lambda each: (each.scope, each.value))
+    return Pauses(items=items, version=int(version) if version.isdecimal() else 0)
+
+
+def narrow_pause(name: str, record: str) -> NarrowPause:
+    """A narrower pause from its record; one that cannot be read is a drain, as far as is known (P-11)."""
+    scope: Any = name.partition("=")[0]
+    found = _NARROW.fullmatch(record)
+    if found is None:
+        return NarrowPause(scope=scope, value=unquote(name.partition("=")[2]), mode="drain")
+    mode, version, since, updated, until, value, who, why = found.groups()
+    if mode == "lifted":
+        return NarrowPause(scope=scope, value=value, mode=None, version=int(version))
+    return NarrowPause(
+        scope=scope,
+        value=value,
+        mode=mode,  # type: ignore[arg-type]
+        reason=why,
+        requested_by_user_id=who,
+        requested_at=_time(since),
+        updated_at=_time(updated),
+        until=_time(until) if until != "0" else None,
+        version=int(version),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from sluicegate import keys
-from sluicegate.store import lane_invariants, limits
+from sluicegate.store import lane_invariants, limits, narrow_pauses
 from sluicegate.store.connection import Store
 from sluicegate.store.findings import Finding, of_word
 
@@ -61,6 +61,11 @@ async def _fields(store: Store, findings: Sequence[Finding]) -> None:
 
 async def _pause(store: Store, findings: Sequence[Finding]) -> None:
     await restore_pause(store)
+
+
+async def _pauses(store: Store, findings: Sequence[Finding]) -> None:
+    await narrow_pauses.repair(store)
+    await narrow_pauses.bring_back(store)
 
 
 async def _payloads(store: Store, findings: Sequence[Finding]) -> None:
@@ -126,6 +131,7 @@ REPAIRS: Final[dict[str, Callable[[Store, Sequence[Finding]], Awaitable[None]]]]
     "fields": _fields,
     "policies": _policies,
     "pause": _pause,
+    "pauses": _pauses,
     "entries": _entries,  # before jobs are put back: one that stands in two places might run twice
     "payloads": _payloads,
     "jobs": _jobs,

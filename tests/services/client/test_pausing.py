@@ -55,6 +55,47 @@ async def test_a_pause_until_a_time(client: Client, store: Store) -> None:
     assert [each["path"] for each in error.extra["errors"]] == ["until"]
 
 
+async def test_a_part_is_paused_and_lifted(client: Client, store: Store) -> None:
+    """P-12: alike over both; all workers are another switch."""
+    ends = to_rfc3339(await store.now_ms() + HOUR_MS)
+    first = await client.pause("drain", "broken", scope="repository", value="acme/a", until=ends)
+    (item,) = first.items
+    assert (item.scope, item.value, item.mode, item.until) == (
+        "repository", "github.com/acme/a", "drain", ends,
+    )  # fmt: skip
+    both = await client.pause("quiesce", "hot", scope="worker", value="w-1")
+    assert [each.scope for each in both.items] == ["repository", "worker"]
+    assert await client.pauses() == both
+    assert not (await client.pause_state()).system.workers_paused
+    seen = item.version
+    await refused(
+        client.resume(scope="repository", value="acme/a", expected_version=seen + 5),
+        Conflict,
+        "version_conflict",
+    )
+    left = await client.resume(scope="repository", value="acme/a", expected_version=seen)
+    assert [each.scope for each in left.items] == ["worker"]
+    await refused(client.resume(scope="repository", value="acme/a"), Conflict, "pause_unchanged")
+    assert (await client.resume(scope="worker", value="w-1", reason="cool")).items == []
+
+
+@pytest.mark.parametrize(
+    ("call", "path"),
+    [
+        ({"scope": "lane", "value": "x"}, "scope"),
+        ({"scope": "type", "value": "No"}, "value"),
+        ({"scope": "repository", "value": "acme"}, "value"),
+        ({"scope": "type"}, "value"),
+        ({"value": "x"}, "scope"),
+    ],
+)
+async def test_a_malformed_part_is_refused_alike(client: Client, call: dict[str, str], path: str) -> None:
+    """70-22: and never taken for a pause of all workers."""
+    error = await refused(client.pause("drain", "x", **call), BadRequest, "bad_request")  # type: ignore[call-overload]
+    assert [each["path"] for each in error.extra["errors"]] == [path]
+    assert not (await client.pause_state()).system.workers_paused
+
+
 async def test_an_unchanged_pause_is_refused(client: Client) -> None:
     """P-6."""
     await client.pause("drain", "upgrade")

@@ -248,25 +248,25 @@ local function stream_state(stream)
   return delivered and length - redis.call('XPENDING', stream, 'workers')[1] or length, head, delivered
 end
 
--- The policies that do not find a lane where it is: in their order, or set aside by a limit; and those that find
+-- The policies that do not find a lane where it is: in their order, or set aside; and those that find
 -- it though they may not read it, or nothing waits in it (no score). One that is being registered has only a part.
 local function order_faults(lane, class, score)
   local faults, may_read = {}, {}
   for _, policy in ipairs(readers(lane)) do
     may_read[policy] = true
   end
-  local limit, member
+  local holder, member
   if score then
-    limit, member = parked_by(lane, class, score)
+    holder, member = parked_by(lane, class, score)
   end
   local policies = known_policies()
   for at = 1, #policies, 2 do
     local policy = policies[at]
     if string.sub(policies[at + 1], 1, 1) == '+' then
-      local expected = not limit and may_read[policy] and score or nil
+      local expected = not holder and may_read[policy] and score or nil
       local stored = redis.call('ZSCORE', order_of(policy, lane), lane .. class)
       if tonumber(stored or nil) ~= expected
-        or (limit and may_read[policy] and not redis.call('ZSCORE', Q .. 'parked:' .. policy, member)) then
+        or (holder and may_read[policy] and not redis.call('ZSCORE', Q .. 'parked:' .. policy, member)) then
         faults[#faults + 1] = 'wrong_for_policy ' .. policy
       end
     end

@@ -88,18 +88,20 @@ local function orders_of(lane)
   return Q .. 'ready:', shelf and ':' .. shelf or ''
 end
 
--- How a lane that a limit holds back is noted, in Q:parked and for each policy that may read it in
--- Q:parked:<policy>: by limit, by shelf, the first to be claimed first.
-local function parked_as(limit, lane, class, score)
-  return limit.name .. '|' .. (limits_of(lane).shelf or '') .. '|' .. string.format('%016d', score) .. '|' .. lane .. class
+-- How a lane that a limit or a pause holds back is noted, in Q:parked and for each policy that may read it in
+-- Q:parked:<policy>: by holder, by shelf, the first to be claimed first.
+local function parked_as(holder, lane, class, score)
+  return holder.name .. '|' .. (limits_of(lane).shelf or '') .. '|' .. string.format('%016d', score) .. '|' .. lane .. class
 end
 
--- By which limit a lane is set aside, and how it is noted; nil when claims see it. score: as in Q:ready.
+-- By what a lane is set aside, and how it is noted; nil when claims see it. score: as in Q:ready.
 local function parked_by(lane, class, score)
-  for _, limit in ipairs(limits_of(lane)) do
-    local member = parked_as(limit, lane, class, score)
-    if not limit.shelf and redis.call('ZSCORE', Q .. 'parked', member) then
-      return limit, member
+  for _, holders in ipairs({ pauses_of(lane), limits_of(lane) }) do
+    for _, holder in ipairs(holders) do
+      local member = parked_as(holder, lane, class, score)
+      if not holder.shelf and redis.call('ZSCORE', Q .. 'parked', member) then
+        return holder, member
+      end
     end
   end
 end
@@ -111,25 +113,25 @@ local function strike_out(lane, member)
   end
 end
 
--- Take a lane from those set aside; by which limit it was, if any.
+-- Take a lane from those set aside; by what it was, if it was.
 local function unpark(lane, class)
-  if #limits_of(lane) == 0 then
+  if not is_bound(lane) then
     return nil
   end
   local score = redis.call('ZSCORE', Q .. 'ready', lane .. class)
   if not score then
     return nil
   end
-  local limit, member = parked_by(lane, class, score)
-  if limit then
+  local holder, member = parked_by(lane, class, score)
+  if holder then
     strike_out(lane, member)
   end
-  return limit
+  return holder
 end
 
--- Set a lane aside: no claim looks at it until the limit has room.
-local function set_aside(lane, class, score, limit)
-  local member = parked_as(limit, lane, class, score)
+-- Set a lane aside: no claim looks at it until the limit has room, or the pause is lifted.
+local function set_aside(lane, class, score, holder)
+  local member = parked_as(holder, lane, class, score)
   local ready, shelf = orders_of(lane)
   redis.call('ZADD', Q .. 'parked', '0', member)
   for _, policy in ipairs(readers(lane)) do
@@ -156,20 +158,20 @@ local function set_unready(lane, class)
 end
 
 -- head: the first waiting entry; without one (a damaged count) the lane holds up nobody. A lane that is set aside
--- stays so: what its limit has room for, `use_room` gives back.
+-- stays so: what its limit has room for, `use_room` gives back, and what its pause held, `bring_back`.
 local function set_ready(lane, class, head)
   if not head then
     return set_unready(lane, class)
   end
   local score = score_of(lane, class, head)
-  local limit = nil
-  if limits_of(lane) ~= NO_LIMITS then
-    limit = unpark(lane, class)
-    limit = exhausted(lane) or limit
+  local holder = nil
+  if is_bound(lane) then
+    holder = unpark(lane, class)
+    holder = held_by(lane) or holder
   end
   redis.call('ZADD', Q .. 'ready', score, lane .. class)
-  if limit then
-    set_aside(lane, class, score, limit)
+  if holder then
+    set_aside(lane, class, score, holder)
   else
     enter_orders(lane, class, score)
   end
@@ -292,7 +294,7 @@ local function joined(lane, class, waiting, added, first)
   redis.call('HINCRBY', Q .. 'lanes', lane .. class, int(added))
   if waiting == 0 then
     set_ready(lane, class, first)
-    if limits_of(lane) == NO_LIMITS or room_in(lane) > 0 then
+    if not is_bound(lane) or room_in(lane) > 0 then
       ring(lane)
     end
   end

@@ -1,4 +1,5 @@
--- Limits: how many jobs of one type, of one repository, with one affinity key may run at the same time.
+-- Limits: how many jobs of one type, of one repository, with one affinity key may run at the same time; and the
+-- narrower pauses, which let none begin of one type, of one repository, or that need one capability.
 -- LIMITS is the setting as Q:meta holds it: |type=a=2|repo=*=1|repo=host/owner/name=3|. For each limit that it
 -- is under, a running job has a member <limit>|<job> in Q:slots: so the count is of jobs, and cannot drift.
 
@@ -42,6 +43,41 @@ local function limits_of(lane)
   return found
 end
 
+-- The pauses that a lane is under, as PAUSES has them: |type=a|-capability=gpu|. One with a - was lifted, and what
+-- it held back is still being given back. Where the type is limited too, its shelf is passed by and no lane set aside.
+local NO_PAUSES = {}
+local pauses_by_lane = {}
+local function pauses_of(lane)
+  if not PAUSES then
+    return NO_PAUSES
+  end
+  local found = pauses_by_lane[lane]
+  if found then
+    return found
+  end
+  local kind, repository, capabilities = string.match(lane, '^[^|]*|([^|]*)|([^|]*)|([^|]*)|')
+  local names = { 'type=' .. kind, 'repository=' .. repository }
+  for needed in string.gmatch(capabilities, '[^,]+') do
+    names[#names + 1] = 'capability=' .. needed
+  end
+  found = {}
+  for at, name in ipairs(names) do
+    local holds = string.find(PAUSES, '|' .. name .. '|', 1, true) ~= nil
+    if holds or string.find(PAUSES, '|-' .. name .. '|', 1, true) then
+      local shelf = at == 1 and LIMITS and allowed(name) and kind or nil
+      found[#found + 1] = { name = 'paused:' .. name, holds = holds, shelf = shelf }
+    end
+  end
+  found = #found > 0 and found or NO_PAUSES
+  pauses_by_lane[lane] = found
+  return found
+end
+
+-- Whether anything could hold a lane back.
+local function is_bound(lane)
+  return limits_of(lane) ~= NO_LIMITS or pauses_of(lane) ~= NO_PAUSES
+end
+
 local function running_under(limit)
   return redis.call('ZLEXCOUNT', Q .. 'slots', '[' .. limit.name .. '|', '(' .. limit.name .. '|~')
 end
@@ -49,14 +85,23 @@ end
 -- How many more jobs of a lane may begin.
 local function room_in(lane)
   local room = math.huge
+  for _, pause in ipairs(pauses_of(lane)) do
+    room = pause.holds and 0 or room
+  end
   for _, limit in ipairs(limits_of(lane)) do
     room = math.min(room, limit.most - running_under(limit))
   end
   return room
 end
 
--- The limit that holds a lane back now. That of its type does not count here: it holds back the whole shelf.
-local function exhausted(lane)
+-- The pause or the limit that holds a lane back now. That of a limited type does not count here: it holds back the
+-- whole shelf.
+local function held_by(lane)
+  for _, pause in ipairs(pauses_of(lane)) do
+    if pause.holds and not pause.shelf then
+      return pause
+    end
+  end
   for _, limit in ipairs(limits_of(lane)) do
     if not limit.shelf and running_under(limit) >= limit.most then
       return limit

@@ -15,6 +15,13 @@ local function job_key(id)
   return Q .. 'job:' .. id
 end
 
+-- A worker's name as it stands in Q:pauses: as Python's `encoded` writes it.
+local function encoded(text)
+  return (string.gsub(text, '[^A-Za-z0-9/:@._~ %-]', function(sign)
+    return string.format('%%%02X', string.byte(sign))
+  end))
+end
+
 -- One line that says which jobs changed and how: what feeds pages and event streams.
 local function notify(kind, ids)
   if #ids > 0 then

@@ -18,9 +18,9 @@ for at = 1, #found, 2 do
   else
     local lane, class = string.sub(found[at], 1, -3), string.sub(found[at], -2)
     unpark(lane, class)
-    local full = exhausted(lane)
-    if full then
-      set_aside(lane, class, found[at + 1], full)
+    local holder = held_by(lane)
+    if holder then
+      set_aside(lane, class, found[at + 1], holder)
     else
       enter_orders(lane, class, found[at + 1])
     end

@@ -8,6 +8,7 @@
 -- Replies  OK                 the pause record, time, due time of the next delayed job (or ''), jobs: each
 --                             its fields, token, lease expiry; and 1 when it had to stop before the end: ask again
 --          PAUSED             the pause record; nothing written
+--          WORKER_PAUSED      the pause record, and that of the pause of this worker; the bell has rung on
 --          LIMITS_CHANGING    apply_limits has to get through first; nothing written
 --          UNKNOWN_POLICY     register it first; nothing written
 --          STORE_UNINITIALISED  no pause record that can be read: never taken for "not paused"
@@ -45,10 +46,20 @@ end
 if paused == '1' then
   return { 'PAUSED', pause }
 end
+local text = redis.call('HGET', Q .. 'policies', policy)
+if PAUSES and string.find(PAUSES, '|worker=', 1, true) then
+  local name = 'worker=' .. encoded(worker)
+  if string.find(PAUSES, '|' .. name .. '|', 1, true) then
+    -- What brought this worker here may have been the only ring: another one has to hear it.
+    if text then
+      ring_bell(policy)
+    end
+    return { 'WORKER_PAUSED', pause, name, redis.call('HGET', Q .. 'pauses', name) or '' }
+  end
+end
 if LIMITS_AT then
   return { 'LIMITS_CHANGING' }
 end
-local text = redis.call('HGET', Q .. 'policies', policy)
 if not text or string.sub(text, 1, 1) ~= '+' then
   return { 'UNKNOWN_POLICY' }
 end
@@ -68,7 +79,8 @@ local memos = {}
 local left = {}
 if LIMITS then
   for shelf, most in string.gmatch(LIMITS, '|type=([^=]*)=(%d+)') do
-    left[shelf] = tonumber(most) - running_under({ name = 'type=' .. shelf })
+    local paused_type = PAUSES and string.find(PAUSES, '|type=' .. shelf .. '|', 1, true)
+    left[shelf] = paused_type and 0 or tonumber(most) - running_under({ name = 'type=' .. shelf })
   end
 end
 
@@ -179,7 +191,8 @@ local function take_from(lane, class, top)
   end
 end
 
--- A lane that its limits hold back is set aside when a claim meets it: each is met once, in turns that have an end.
+-- A lane that a limit or a pause holds back is set aside when a claim meets it: each is met once, in turns that have
+-- an end.
 local MOST_SET_ASIDE = 100
 local met = 0
 while #ids < limit and met < MOST_SET_ASIDE do
@@ -189,10 +202,10 @@ while #ids < limit and met < MOST_SET_ASIDE do
     break
   end
   local lane, class = string.sub(name, 1, -3), string.sub(name, -2)
-  local full = limits_of(lane) ~= NO_LIMITS and exhausted(lane)
-  if full then
+  local holder = is_bound(lane) and held_by(lane)
+  if holder then
     met = met + 1
-    set_aside(lane, class, top[2], full)
+    set_aside(lane, class, top[2], holder)
     use_room(lane)
   else
     take_from(lane, class, top)

@@ -1,6 +1,7 @@
 -- figures: exact counts and totals, all of one moment.
 -- From     (any)              To  (any)
--- Replies  OK                 the pause record, time, counts by name, counters, oldest ready lanes by priority band
+-- Replies  OK                 the pause record, time, counts by name, counters, oldest ready lanes by priority band, the
+--                             narrower pauses as claims know them
 -- Flags    no-writes
 -- Repeat   safe: reads only
 local delayed = redis.call('ZCOUNT', Q .. 'delayed', '(' .. int(now), '+inf')
@@ -33,4 +34,5 @@ for _, band in ipairs({ { 'high', 1, 1000 }, { 'normal', 0, 0 }, { 'low', -1000,
   oldest[#oldest + 1] = band[1]
   oldest[#oldest + 1] = since ~= '' and int(since) or ''
 end
-return { 'OK', redis.call('HGETALL', Q .. 'pause'), int(now), counts, redis.call('HGETALL', Q .. 'counters'), oldest }
+return { 'OK', redis.call('HGETALL', Q .. 'pause'), int(now), counts, redis.call('HGETALL', Q .. 'counters'), oldest,
+  PAUSES or '' }

@@ -5,7 +5,8 @@
 --          token              text     lease token
 --          lease_ms           integer  new length of the lease, from now
 -- Replies  OK                 the pause record, time, and per job: OK with lease expiry, cancel time, who, reason,
---                             controls; or LEASE_LOST, OWNERSHIP_MISMATCH, JOB_NOT_FOUND with nothing written
+--                             controls; or LEASE_LOST, OWNERSHIP_MISMATCH, JOB_NOT_FOUND with nothing written; then
+--                             the version of the narrower pauses, and their records by name
 -- Flags    allow-oom
 -- Repeat   safe: it only moves a deadline
 local replies = {}
@@ -25,4 +26,5 @@ for at = 1, N do
       asked[4] and controls_of(id) or {} }
   end
 end
-return { 'OK', redis.call('HGETALL', Q .. 'pause'), int(now), replies }
+return { 'OK', redis.call('HGETALL', Q .. 'pause'), int(now), replies,
+  redis.call('HGET', KEYS[1], 'pauses_version') or '0', PAUSES and redis.call('HGETALL', Q .. 'pauses') or {} }

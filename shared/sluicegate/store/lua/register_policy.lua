@@ -28,11 +28,11 @@ local roomy = {}
 for at = 1, #found, 2 do
   local lane, class, score = string.sub(found[at], 1, -3), string.sub(found[at], -2), found[at + 1]
   if #readers(lane) > 0 then
-    local limit, member = parked_by(lane, class, score)
-    if limit then
+    local holder, member = parked_by(lane, class, score)
+    if holder then
       redis.call('ZADD', Q .. 'parked:' .. policy, '0', member)
-      if running_under(limit) < limit.most then
-        roomy[limit.name] = limit
+      if holder.most and running_under(holder) < holder.most then
+        roomy[holder.name] = holder
       end
     else
       redis.call('ZADD', order_of(policy, lane), score, found[at])
