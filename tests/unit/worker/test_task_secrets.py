@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -100,6 +101,43 @@ async def test_a_change_far_from_an_old_secret_is_no_leak(
     origin.commit({"config": f"key={SECRET}\n".encode() + b"line\n" * 20})
     await run(new_task("echo more >> config", task={"git": {"newBranch": "result"}}), worker_settings)
     assert origin.file("result", "config").endswith(b"more\n")
+
+
+TOKEN = "ghp_" + "q1W2" * 9
+
+
+@pytest.mark.parametrize(
+    ("script", "allowed", "fails"),
+    [
+        (f"echo 'a = {TOKEN}' >> config", False, True),
+        (f"echo 'a = {TOKEN}' >> config", True, False),
+        (f"touch x-{TOKEN}", False, True),
+        ("echo 'postgres://me:pass@localhost/db' >> config", False, False),
+        ("sed -i 's/old/new/' examples", False, False),
+        ("cp examples more", False, True),
+    ],
+)
+async def test_tokens_that_a_step_brings_in(
+    origin: Origin,
+    worker_settings: WorkerSettings,
+    new_task: NewTask,
+    script: str,
+    allowed: bool,
+    fails: bool,
+) -> None:
+    """H-13: what only looks like a token counts when the step brought it in; a setting admits it."""
+    origin.commit({"examples": f"old {TOKEN[:-4]}zzzz\n".encode(), "config": b"a\n"})
+    settings = msgspec.structs.replace(worker_settings, allow_tokens_in_changes=allowed)
+    kept = new_task(script, task={"git": {"newBranch": "result"}})
+    if not fails:
+        await run(kept, settings)
+        assert "result" in origin.branches()
+        return
+    error = await failure(kept, settings)
+    assert error.message.startswith("secret in changes: ")
+    assert (error.retryable, error.failure_class) == (False, "deterministic_policy")
+    assert origin.branches() == ["main"]
+    assert TOKEN.encode() not in b"".join(kept.content.values())
 
 
 async def test_ignored_files_may_hold_secrets(
