@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sluicegate import keys
-from sluicegate.model import LiveControl, NarrowPause, SystemState
+from sluicegate.model import LiveControl, NarrowPause, Pauses, SystemState
 from sluicegate.store import rendering
 from sluicegate.store.connection import Store
 from sluicegate.store.feed import Entry, Feed
@@ -27,6 +27,8 @@ class Control(NamedTuple):
     system: SystemState | None
     live_control: LiveControl | None = None
     pause: NarrowPause | None = None
+    pauses: Pauses | None = None
+    """All narrower ones, where a stream over HTTP begins."""
 
 
 class ControlFeed:

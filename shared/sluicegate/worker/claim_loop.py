@@ -90,7 +90,11 @@ class ClaimLoop:
             self._pause.observe(found.system)
             for attempt in found.attempts:
                 self._start(attempt)
-            if found.system.workers_paused:
+            if found.pause is not None:
+                self._pause.observe_one(found.pause)
+            elif not found.system.workers_paused:
+                self._pause.not_alone()
+            if found.system.workers_paused or found.pause is not None:
                 await self._wait_while_paused()
 
     async def _claim(self, limit: int) -> Found | None:

@@ -13,7 +13,7 @@ from typing import Final
 from sluicegate.errors import Forbidden, RequestError, SluicegateError, Unauthenticated
 from sluicegate.log import log
 from sluicegate.metrics import WorkerMetrics
-from sluicegate.model import SystemState
+from sluicegate.model import Pauses, SystemState
 from sluicegate.store.claims import Lease, Wishes
 from sluicegate.store.workers import LIVE_SECONDS, Presence
 from sluicegate.worker.transports import Transport
@@ -39,6 +39,7 @@ class Heartbeats:
         leases: Callable[[], list[Lease]],
         presence: Callable[[], Presence],
         deliver: Callable[[Sequence[Beat], SystemState], None],
+        deliver_pauses: Callable[[Pauses], None] = lambda _: None,
         dismissed: Callable[[SluicegateError], None],
         metrics: WorkerMetrics,
     ) -> None:
@@ -47,6 +48,7 @@ class Heartbeats:
         self._leases = leases
         self._presence = presence
         self._deliver = deliver
+        self._deliver_pauses = deliver_pauses
         self._dismissed = dismissed
         self._metrics = metrics
         self._stopping = threading.Event()
@@ -119,6 +121,8 @@ class Heartbeats:
         renewal = await self._transport.renew(leases)
         beats = list(zip(leases, renewal.items, strict=True))
         _quietly(self._loop, lambda: self._deliver(beats, renewal.system))
+        if renewal.pauses is not None:
+            _quietly(self._loop, partial(self._deliver_pauses, renewal.pauses))
 
 
 def _quietly(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

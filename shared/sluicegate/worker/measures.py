@@ -34,9 +34,11 @@ class Measures:
         """One claim was answered."""
         if self._jobs is None:
             return
-        paused = found.system.workers_paused
+        paused = found.system.workers_paused or found.pause is not None
         self._jobs.claim_seconds.observe(found.seconds)
-        if paused and not found.attempts:
+        if found.pause is not None:
+            self._guard_hits.note_narrow(self._worker_id, found.pause)
+        elif paused and not found.attempts:
             self._guard_hits.note(self._worker_id, found.system)
         self._jobs.claims.labels("jobs" if found.attempts else "paused" if paused else "empty").inc()
         for attempt in found.attempts:

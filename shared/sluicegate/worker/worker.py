@@ -161,6 +161,7 @@ class Worker:
             leases=self._leases,
             presence=self._presence,
             deliver=self._hear_beats,
+            deliver_pauses=pause.observe_all,
             dismissed=self._dismiss,
             metrics=self._metrics,
         )
@@ -283,7 +284,7 @@ class Worker:
             return "stopping"
         if running and waiting == running:
             return "paused_at_checkpoint"
-        if self._pause.state.workers_paused:
+        if self._pause.state.workers_paused or self._pause.paused_alone:
             return "paused"
         return "busy" if running else "idle"
 
@@ -323,8 +324,13 @@ class Worker:
         self._stop_now.set()
 
     def _hear_control(self, control: Control) -> None:
+        if control.pauses is not None:
+            self._pause.observe_all(control.pauses)
+        if control.pause is not None:
+            self._pause.observe_one(control.pause)
         if control.system is not None:
             self._pause.observe(control.system)
+        if control.system is not None or control.pause is not None:
             self._claims.look()
             return
         mine = control.worker_id in (None, self._transport.worker_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, Self
 
 from sluicegate.errors import RequestError
-from sluicegate.model import Job, LiveControl, Policy, SystemState
+from sluicegate.model import Job, LiveControl, NarrowPause, Policy, SystemState
 from sluicegate.store.claims import Lease, Renewal
 from sluicegate.store.control_feed import Control
 from sluicegate.store.controls import Matter, Outcome
@@ -53,11 +53,15 @@ class Claimed(Protocol):
 
 
 class Found(NamedTuple):
-    """What a claim found. seconds: how long the call took that found it; its leases are no older."""
+    """What a claim found. seconds: how long the call took that found it; its leases are no older.
+
+    pause: that of this worker alone, which is why it got nothing (P-12).
+    """
 
     attempts: Sequence[Claimed]
     system: SystemState
     seconds: float
+    pause: NarrowPause | None = None
 
 
 class Transport(Protocol):

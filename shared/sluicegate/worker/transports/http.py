@@ -124,7 +124,7 @@ class HttpTransport:
         else:
             found = asked.result()
         attempts = [wire.RemoteAttempt(job, self.worker_id) for job in found.jobs]
-        return Found(attempts, found.system, loop.time() - began)
+        return Found(attempts, found.system, loop.time() - began, found.pause)
 
     def wake(self) -> None:
         self._woken.set()
@@ -139,8 +139,8 @@ class HttpTransport:
             )
             renewed = await self._post(f"{JOBS}/heartbeat", call, wire.Renewed)
             items += [wire.wishes(item) for item in renewed.items]
-            system = renewed.system
-        return Renewal(items, system, 0)
+            system, pauses = renewed.system, renewed.pauses
+        return Renewal(items, system, 0, pauses)
 
     async def settle(self, endings: Sequence[Ending]) -> list[RequestError | None]:
         outcomes: list[RequestError | None] = [None] * len(endings)

@@ -70,4 +70,6 @@ def _control(data: str) -> Control:
         at_ms=from_rfc3339(pushed.requested_at) if pushed.requested_at else 0,
         system=pushed.system,
         live_control=pushed.live_control,
+        pause=pushed.pause,
+        pauses=pushed.pauses,
     )

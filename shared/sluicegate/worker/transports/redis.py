@@ -67,9 +67,10 @@ class RedisTransport:
                 request_id=request_id,
             )
             now = time.monotonic()
-            paused = opened.system.workers_paused
+            # A paused worker must not wait for a bell: it would hear those that others are to hear.
+            paused = opened.system.workers_paused or opened.pause is not None
             if opened.attempts or paused or self._woken or now >= deadline:
-                return Found(opened.attempts, opened.system, now - began)
+                return Found(opened.attempts, opened.system, now - began, opened.pause)
             await self._bells.wait(policy, min(deadline - now, _look_in(opened)))
 
     def wake(self) -> None:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from sluicegate.errors import OutcomeUnknown, RequestError, StoreError, from_problem
 from sluicegate.log import log
-from sluicegate.model import Job, LiveControl, SystemState
+from sluicegate.model import Job, LiveControl, NarrowPause, Pauses, SystemState
 from sluicegate.operations import calls
 from sluicegate.operations.kept_work import Fact
 from sluicegate.store.claims import Wishes
@@ -91,11 +91,13 @@ class Items(Struct):
 
 class Renewed(Items):
     system: SystemState
+    pauses: Pauses | None = None
 
 
 class Claimed(Struct):
     jobs: list[Job]
     system: SystemState
+    pause: NarrowPause | None = None
 
 
 class StepList(Struct):
