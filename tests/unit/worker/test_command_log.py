@@ -12,7 +12,7 @@ import pytest
 from sluicegate.errors import LeaseLost
 from sluicegate.redact import MARK, Redactor
 from sluicegate.worker import command_log as module
-from sluicegate.worker.command_log import MAX_PENDING, CommandLog, pieces
+from sluicegate.worker.command_log import MAX_PENDING, TAIL_BYTES, CommandLog, pieces
 from tests.support.wait import until
 
 SECRET = "correct-horse-battery"
@@ -160,3 +160,16 @@ async def test_what_the_lease_forbids_ends_the_telling_not_the_file(tmp_path: Pa
 async def test_a_command_that_says_nothing_tells_nothing(log: Callable[[], CommandLog], told: Told) -> None:
     await log().close()
     assert told.texts == []
+
+
+@pytest.mark.parametrize("size", [1, 997, 70_000])
+async def test_the_tail_begins_within_no_secret(log: Callable[[], CommandLog], size: int) -> None:
+    """H-13: the last 64 KiB of raw output began in the middle of one, which nothing found any more."""
+    output = log()
+    data = f"{SECRET} ".encode() + b"x" * (TAIL_BYTES - len(SECRET) // 2)
+    for start in range(0, len(data), size):
+        output.take(data[start : start + size], "stdout")
+    await output.close()
+    assert len(output.tail) <= TAIL_BYTES
+    assert SECRET[-5:].encode() not in output.tail
+    assert bytes(output.tail) == Redactor([SECRET]).data(data)[-TAIL_BYTES:]
