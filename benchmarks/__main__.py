@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmarks import (
     artifact,
     cancel,
+    cancel_ends,
     ceiling,
     claim_cost,
     drain,
@@ -39,8 +40,8 @@ from benchmarks.subject import WARM_UP, Round, Scale, Subject, Unmeasured, figur
 from sluicegate.errors import SluicegateError
 
 SUBJECTS: Final = (
-    ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, *pickup.SUBJECTS, cancel.SUBJECT,
-    *pause.SUBJECTS, pause_seen.SUBJECT, *quiesce.SUBJECTS,
+    ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, *pickup.SUBJECTS,
+    *cancel.SUBJECTS, *cancel_ends.SUBJECTS, *pause.SUBJECTS, pause_seen.SUBJECT, *quiesce.SUBJECTS,
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
     artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT, redact.SUBJECT,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Final
 import aiohttp
 
 from benchmarks.ceiling import echoes, latencies
+from benchmarks.pause import Answer
 from benchmarks.programs import Program, until
 from benchmarks.rig import Rig
 from benchmarks.subject import Round, Scale, Subject, Unmeasured
@@ -24,72 +25,91 @@ APART_SECONDS: Final = 0.05
 """Between two cancels: the job before is reported, its files are removed."""
 
 
-async def rounds(scale: Scale) -> AsyncGenerator[Round, None]:
+async def beside_the_store(scale: Scale) -> AsyncGenerator[Round, None]:
+    async for each in _signals(scale, over_http=False):
+        yield each
+
+
+async def over_http(scale: Scale) -> AsyncGenerator[Round, None]:
+    async for each in _signals(scale, over_http=True):
+        yield each
+
+
+async def _signals(scale: Scale, *, over_http: bool) -> AsyncGenerator[Round, None]:
     number = scale.of(40, quick=4)
+    what = "cancel of a remote job" if over_http else "cancel"
     with Rig() as rig, rig.wire() as wire:
         async with (
             rig.service("queue_api") as url,
-            rig.workers(slots=number) as (worker,),
+            rig.workers(slots=number, url=url if over_http else None) as (worker,),
             rig.store() as store,
             Client.from_url(url) as client,
             aiohttp.ClientSession(url) as session,
         ):
             for _ in scale.rounds:
                 echo = echoes(wire)
-                traps = await _set(client, rig.folder, number, worker)
+                traps = await set_traps(client, rig.folder, number, worker)
                 answered, asked = [], []
                 for job_id, path in traps.items():
-                    sent, replied = await _cancel(session, job_id)
-                    at = await _signalled(path, worker)
-                    answered.append((at - replied) / 1e6)
-                    asked.append((at - sent) / 1e6)
+                    answer = await cancel(session, job_id)
+                    at = await signalled(path, worker)
+                    answered.append((at - answer.monotonic_ns) / 1e6)
+                    asked.append(answered[-1] + answer.taken)
                     await asyncio.sleep(APART_SECONDS)
-                await _ended(store, worker)
+                await ended(store, worker)
                 yield {
-                    **latencies("cancel, from its 200 to the signal", answered, None, p50=3.0, p99=20.0),
-                    **latencies("cancel, from its send to the signal", asked, echo),
+                    **latencies(f"{what}, from its 200 to the signal", answered, None, p50=3.0, p99=20.0),
+                    **latencies(f"{what}, from its send to the signal", asked, echo),
                 }
 
 
-async def _set(client: Client, folder: Path, number: int, worker: Program) -> dict[str, Path]:
+async def set_traps(
+    client: Client, folder: Path, number: int, *programs: Program, kind: str = "trap"
+) -> dict[str, Path]:
     """Job ids and the paths at which their commands, which are waiting for SIGINT, leave their notes."""
     traps: dict[str, Path] = {}
     for at in range(number):
         path = folder / f"trap-{time.monotonic_ns()}-{at}"
-        job = await client.enqueue(type="trap", payload={"path": str(path)})
+        job = await client.enqueue(type=kind, payload={"path": str(path)})
         traps[job.id] = path
     await until(
         lambda: all(path.with_suffix(".waits").exists() for path in traps.values()),
         "the commands wait for their signal",
-        worker,
+        *programs,
     )
     return traps
 
 
-async def _cancel(session: aiohttp.ClientSession, job_id: str) -> tuple[int, int]:
-    """When the call was sent and when its 200 was there, in monotonic ns."""
+async def cancel(session: aiohttp.ClientSession, job_id: str) -> Answer:
     sent = time.monotonic_ns()
     async with session.post(f"/api/queue/jobs/{job_id}/cancel", json={"reason": "measured"}) as response:
-        replied = time.monotonic_ns()
+        replied, today = time.monotonic_ns(), time.time_ns()
         if response.status != 200:
             raise Unmeasured(f"the cancel was refused: {await response.text()}")
-    return sent, replied
+    return Answer((replied - sent) / 1e6, replied, today)
 
 
-async def _signalled(path: Path, worker: Program) -> int:
+async def signalled(path: Path, *programs: Program) -> int:
+    """When the command had its signal, in monotonic ns."""
     note = path.with_suffix(".signalled")
-    await until(note.exists, "the signal comes", worker)
+    await until(note.exists, "the signal comes", *programs)
     return int(note.read_text())
 
 
-async def _ended(store: Store, worker: Program) -> None:
+async def ended(store: Store, *programs: Program) -> None:
     async def none_runs() -> bool:
         counts = await jobs.counts(store)
         return not counts.running
 
-    await until(none_runs, "the cancelled jobs end", worker, every_seconds=0.05)
+    await until(none_runs, "the cancelled jobs end", *programs, every_seconds=0.05)
 
 
-SUBJECT: Final = Subject(
-    name="cancel", says="from a cancel over HTTP to SIGINT at the job's process", rounds=rounds
-)
+SUBJECTS: Final = (
+    Subject(
+        name="cancel", says="from a cancel over HTTP to SIGINT at the job's process", rounds=beside_the_store
+    ),
+    Subject(
+        name="cancel-http", says="the same, with the worker over HTTP too", rounds=over_http,
+        long=True, limit_seconds=300.0,
+    ),
+)  # fmt: skip

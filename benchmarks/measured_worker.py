@@ -32,6 +32,28 @@ os.rename(path + ".writing", path + ".signalled")
 """Waits for SIGINT and notes the moment: an interpreter's own handler would run some time later."""
 
 
+TREE: Final = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+told, tell = os.pipe()
+def stand():
+    os.write(tell, b"x")
+    while True: signal.pause()
+for child in range(3):
+    if not os.fork():
+        if child == 1: os.setsid()
+        if child == 2: os.setpgid(0, 0)
+        for _ in range(5):
+            if not os.fork(): stand()
+        stand()
+if not os.fork(): stand()
+for _ in range(19): os.read(told, 1)
+open(sys.argv[1] + ".waits", "x").close()
+stand()
+"""
+"""20 processes that end at SIGINT, some in sessions and groups of their own."""
+
+
 async def noop(_: JobContext) -> None:
     return None
 
@@ -44,6 +66,10 @@ async def stamp(_: JobContext) -> str:
 async def trap(ctx: JobContext) -> None:
     path = str(ctx.job.payload["path"])
     await ctx.run([sys.executable, "-I", "-S", "-c", TRAP, path])
+
+
+async def tree(ctx: JobContext) -> None:
+    await ctx.run([sys.executable, "-I", "-S", "-c", TREE, str(ctx.job.payload["path"])])
 
 
 async def two_steps(ctx: JobContext) -> None:
@@ -59,7 +85,7 @@ def make(settings: WorkerSettings, number: int) -> Worker:
     own = structs.replace(settings, worker_id=f"bench-{os.getpid()}-{number}", worker_dir=folder)
     worker = Worker.from_settings(own)
     worker.handler("task")(run_task)
-    for handler in (noop, stamp, trap, two_steps):
+    for handler in (noop, stamp, trap, tree, two_steps):
         worker.handler(handler.__name__)(handler)
     return worker
 

@@ -36,7 +36,7 @@ ONE_RUN: Final = 12_000
 
 
 class Answer(NamedTuple):
-    """A pause call: how long it took in ms, and when its 200 was there, in ns of either clock."""
+    """A call: how long it took in ms, and when its 200 was there, in ns of either clock."""
 
     taken: float
     monotonic_ns: int

@@ -106,7 +106,8 @@ def test_the_subjects_are_listed() -> None:
     ended = measure("--list")
     assert ended.returncode == 0
     assert [line.split()[0] for line in ended.stdout.splitlines()] == [
-        "ceiling", "enqueue", "drain", "pickup", "pickup-200", "delayed", "cancel", "pause", "pause-rounds",
+        "ceiling", "enqueue", "drain", "pickup", "pickup-200", "delayed", "cancel", "cancel-http",
+        "cancel-tree", "cancel-unheard", "pause", "pause-rounds",
         "pause-seen", "quiesce", "quiesce-tasks", "http-enqueue", "http-work", "streams", "long-polls",
         "artifact", "idle", "memory", "claim-cost", "redact",
     ]  # fmt: skip
