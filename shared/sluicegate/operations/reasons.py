@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from sluicegate.model import Job, JobStatus, Lane, Policy, SystemState
+from sluicegate.pauses import holds
 from sluicegate.times import to_rfc3339
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def of(job: Job, standing: Standing) -> list[Reason]:
     """Every reason that is true of a waiting job: pause, workers, limits, time, place in its lane."""
     return [
         *_paused(standing.system),
+        *_narrowly_paused(job, standing),
         *_workers(standing.lane, standing.workers),
         *_limits(standing.limits),
         *_time(job, standing),
@@ -57,6 +60,28 @@ def _paused(system: SystemState) -> list[Reason]:
             until=system.until,
             by=system.requested_by_user_id,
         )
+    ]
+
+
+def _narrowly_paused(job: Job, standing: Standing) -> list[Reason]:
+    """Pauses of its type, repository or capabilities; those of workers when no other one could take it."""
+    own = [pause for pause in standing.pauses if pause.scope != "worker" and holds(pause, job, None)]
+    fitting = {each.worker_id for each in standing.workers if _fits(each.policy, standing.lane)}
+    of_workers = [pause for pause in standing.pauses if pause.scope == "worker" and pause.value in fitting]
+    if len(of_workers) == len(fitting):
+        own += of_workers
+    return [
+        Reason(
+            code=f"{pause.scope}_paused",
+            message=f"{pause.scope} {pause.value} is paused ({pause.mode}): {pause.reason}",
+            remedy=f"lift that pause (`sluicegate resume --{pause.scope} {shlex.quote(pause.value)}`, "
+            "or POST /api/system/pauses)",
+            since=pause.requested_at,
+            until=pause.until,
+            by=pause.requested_by_user_id,
+            detail={"scope": pause.scope, "value": pause.value},
+        )
+        for pause in own
     ]
 
 

@@ -12,10 +12,10 @@ from msgspec import Struct
 from sluicegate import keys
 from sluicegate.errors import Invalid
 from sluicegate.limits import Limit, Limits
-from sluicegate.model import Job, Lane, Policy, SystemState
+from sluicegate.model import Job, Lane, NarrowPause, Policy, SystemState
 from sluicegate.repositories import canonical
 from sluicegate.settings import Settings
-from sluicegate.store import pause
+from sluicegate.store import narrow_pauses, pause
 from sluicegate.store.connection import Store
 from sluicegate.store.rendering import fields
 from sluicegate.store.workers import LIVE_SECONDS, Presence
@@ -51,7 +51,7 @@ class LiveWorker(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """place: None while the job is delayed. due_ms: None unless it is."""
+    """place: None while the job is delayed. due_ms: None unless it is. pauses: the narrower ones in force."""
 
     lane: Lane
     now_ms: int
@@ -60,6 +60,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     limits: list[Usage]
     due_ms: int | None
     place: Place | None
+    pauses: list[NarrowPause] = []
 
 
 async def read(store: Store, job: Job) -> Standing:
@@ -74,6 +75,7 @@ async def read(store: Store, job: Job) -> Standing:
         limits=await _usages(store, lane),
         due_ms=int(due) if due else None,
         place=await _place(store, lane, entry) if entry and not due else None,
+        pauses=(await narrow_pauses.read(store)).items,
     )
 
 
