@@ -18,6 +18,7 @@ import pytest
 from sluicegate.model import Job, NewJob
 from sluicegate.operations import jobs as job_operations
 from sluicegate.store import Store, jobs
+from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.contents import contents
 from tests.support.job_builder import JobBuilder
 from tests.support.origin import Origin
@@ -87,7 +88,7 @@ def started(store_url: str, tmp_path: Path, way: Way, monkeypatch: pytest.Monkey
     (tmp_path / "reference").write_text(FROM_FILE + "\n")
     with programs(store_url, tmp_path, way) as running:
         running.settings |= {
-            "ALLOW_LOCAL_REPOSITORIES": "1", "WORKER_CAPABILITIES": "git,shell", "WORKER_CONCURRENCY": "3",
+            "ALLOW_LOCAL_REPOSITORIES": "1", "WORKER_CAPABILITIES": "git,shell", "WORKER_CONCURRENCY": "6",
             "SECRET_ENV": ",".join(VALUES), "WORKER_LEASE_SECONDS": "30", "LOG_LEVEL": "debug",
         }  # fmt: skip
         yield running
@@ -107,6 +108,8 @@ def task(origin: Origin, tmp_path: Path, name: str, scripts: list[str]) -> dict[
 
 
 @pytest.mark.needs("git")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_no_secret_is_anywhere(store: Store, started: Programs, tmp_path: Path) -> None:
     """H-13, 70-31: not in a key of the store, an artifact, a log, a retry's prompt, a branch, a workspace.
 
@@ -193,4 +196,4 @@ async def _ended(store: Store, job_id: str) -> Job:
         job = await jobs.get(store, job_id)
         return job if job.terminal else None
 
-    return await until(look, f"the end of {job_id}", timeout=90, pause=0.05)
+    return await until(look, f"the end of {job_id}", timeout=250, pause=0.05)
