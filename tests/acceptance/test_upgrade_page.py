@@ -96,6 +96,7 @@ async def stream_of_jobs(url: str) -> AsyncIterator[list[str]]:
             await asyncio.gather(producing, return_exceptions=True)
 
 
+@pytest.mark.timeout(400)
 async def test_the_page_on_upgrades_runs(
     store: Store, store_url: str, started: Programs, tmp_path: Path
 ) -> None:
@@ -107,7 +108,9 @@ async def test_the_page_on_upgrades_runs(
         async with stream_of_jobs(url) as ids:
             await until(lambda: ended(store, 30), "jobs are being done")
             reading = asyncio.create_task(asyncio.to_thread(read_page, url, store_url, tmp_path))
-            await until(lambda: (tmp_path / "asked").exists() or reading.done(), "all is to be restarted", 60)
+            await until(
+                lambda: (tmp_path / "asked").exists() or reading.done(), "all is to be restarted", 200
+            )
             assert not reading.done(), reading.result()
             before = [each.process.pid for each in deployment.running]
             waiting = len(ids)
@@ -135,7 +138,7 @@ def read_page(url: str, store_url: str, folder: Path) -> tuple[int, list[str], s
     path = os.pathsep.join([str(binaries), str(Path(sys.executable).parent), os.environ["PATH"]])
     env = environment({"SLUICEGATE_URL": url, "SLUICEGATE_REDIS_URL": store_url, "PATH": path})
     page = Page(PAGE, lambda text: text.replace("sleep 2", "sleep 0.1").replace("sleep 1", "sleep 0.1"))
-    done = page.run(folder, env)
+    done = page.run(folder, env, seconds=300.0)
     return done.status, done.outputs, done.errors
 
 
