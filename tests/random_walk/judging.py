@@ -71,7 +71,7 @@ def _claim(model: Model, call: Call, reply: Reply) -> None:
 
 def _heartbeat(model: Model, call: Call, reply: Reply) -> None:
     """It carries the pause and what operators want, so whoever misses every push learns it all the same."""
-    record, now, answers = reply
+    record, now, answers, *_ = reply
     assert pause_of(record) == model.pause
     for (job_id, token, lease_ms), (word, *told) in zip(call.items, answers, strict=True):
         expected = model.heartbeat(job_id, call.args["worker"], token, int(now) + lease_ms)
@@ -132,10 +132,12 @@ def _told_of(job: ModelJob, controls: list[str]) -> None:
 
 
 def _end_pauses(model: Model, _: Call, reply: Reply) -> None:
+    resumed, lifted = reply
     if model.end_pauses():
-        assert pause_of(reply[0]) == model.pause
+        assert pause_of(resumed) == model.pause
     else:
-        assert reply == [[]]
+        assert resumed == []
+    assert lifted == []
 
 
 def pause_of(flat: list[str]) -> Pause:
