@@ -1,7 +1,8 @@
 """Watches one command of a step: its time, and how long it is silent (H-1).
 
-Silence is a terminal that shows nothing new while no process of the command's tree begins or ends. Both
-clocks stand still while the attempt is held.
+Silence is a terminal that shows nothing new while no process of the command's tree begins or ends. What a
+spinner starts again for each of its turns, like `sleep 0.1`, is no more life than the spinner. Both clocks
+stand still while the attempt is held.
 """
 
 from __future__ import annotations
@@ -22,18 +23,21 @@ LOOK_SECONDS: Final = 0.5
 end. A silence is noticed late by so much at most, and never early."""
 LOOKS: Final = 20
 """Looks in a silence that is just too long; where little is allowed they come more often."""
+MOST_COMMANDS: Final = 1000
+"""Command lines that are remembered."""
 SHARE: Final = 20
 """A look at many processes takes a while: the next one waits for so many times that."""
 
 
 class StepWatch:
-    """For one command. `limit` says, once it was stopped, what it was over.
+    """For one command. Once it was stopped, `limit` says what it was over, and `said` its last words before.
 
     cpu_percent: a silent command that uses so much of one core is alive; 0: using it is no sign of life.
     """
 
     def __init__(self, *, wall_seconds: float, idle_seconds: float, cpu_percent: float = 0.0) -> None:
         self.limit: Limit | None = None
+        self.said = b""
         self._wall_seconds = wall_seconds
         self._idle_seconds = idle_seconds
         self._cpu_share = cpu_percent / 100
@@ -44,6 +48,9 @@ class StepWatch:
         self._pulse: Pulse | None = None
         """As of the last look; None when there was life after it."""
         self._looked_at = 0.0
+        self._painted = False
+        """Whether the terminal was drawn since the last look, with nothing new."""
+        self._commands: frozenset[bytes] = frozenset()
 
     def heard(self, chunk: bytes) -> None:
         if self._holds is None:
@@ -52,7 +59,9 @@ class StepWatch:
         if now - self._alive_at < self._look_seconds:
             self._redraws.skip()
         elif self._redraws.alive(chunk):
-            self._alive_at, self._pulse = now, None
+            self._alive_at, self._pulse, self._painted = now, None, False
+        else:
+            self._painted = True
 
     async def over(self, command: Command, holds: Holds) -> None:
         self._holds = holds
@@ -63,12 +72,13 @@ class StepWatch:
             await holds.worked(min(began + self._wall_seconds, look_at))
             if holds.worked_seconds >= began + self._wall_seconds:
                 self.limit = "wall"
-                return
-            if look_at == self._next_look(pause):
+            elif look_at == self._next_look(pause):
                 pause = await self._look(command, holds)
                 if holds.worked_seconds >= self._alive_at + self._idle_seconds:
                     self.limit = "idle"
-                    return
+            if self.limit is not None:
+                self.said = command.said
+                return
 
     def _next_look(self, pause: float) -> float:
         if self._pulse is None:
@@ -80,11 +90,13 @@ class StepWatch:
         began = time.monotonic()
         pulse = await command.pulse()
         now = holds.worked_seconds
-        if self._pulse is None or self._differ(self._pulse, pulse, now - self._looked_at):
+        if self._pulse is None or self._moves(self._pulse, pulse, now - self._looked_at):
             self._alive_at = now
-        self._pulse, self._looked_at = pulse, now
+        self._pulse, self._looked_at, self._painted = pulse, now, False
+        kept = self._commands if len(self._commands) < MOST_COMMANDS else frozenset[bytes]()
+        self._commands = kept | pulse.commands
         return max(self._look_seconds, SHARE * (time.monotonic() - began))
 
-    def _differ(self, before: Pulse, now: Pulse, seconds: float) -> bool:
-        used = now.cpu_seconds - before.cpu_seconds
-        return before.processes != now.processes or 0 < self._cpu_share * seconds <= used
+    def _moves(self, before: Pulse, now: Pulse, seconds: float) -> bool:
+        same = now.commands <= self._commands if self._painted else now.processes == before.processes
+        return not same or 0 < self._cpu_share * seconds <= now.cpu_seconds - before.cpu_seconds

@@ -12,9 +12,13 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class Pulse(NamedTuple):
-    """Two are equal in `processes` when between them no process of the tree began, and none ended."""
+    """Two are equal in `processes` when between them no process of the tree began, and none ended.
+
+    commands: the command lines of those that run.
+    """
 
     processes: frozenset[tuple[int, ...]]
+    commands: frozenset[bytes]
     cpu_seconds: float
 
 
@@ -25,33 +29,37 @@ def take(root: int) -> Pulse:
 
 def _from_proc(root: int) -> Pulse:
     by_children = tree.Tree(root).by_children
-    found, ticks = [], 0
+    found, commands, ticks = [], set(), 0
     for pid in tree.below(root, None if by_children else tree.everyone()):
         try:
             # The name, in brackets, may hold anything.
             fields = tree.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+            commands.add(tree.read(f"/proc/{pid}/cmdline"))
         except OSError:
             continue  # it has ended meanwhile
         started, state = int(fields[19]), fields[0] == b"Z"
         # Faults of the children that it has waited for: what began and ended between two looks is seen too.
         found.append((pid, started, state, int(fields[8])))
         ticks += sum(map(int, fields[11:15]))
-    return Pulse(frozenset(found), ticks / TICKS)
+    return Pulse(frozenset(found), frozenset(commands), ticks / TICKS)
 
 
 def _from_ps(root: int) -> Pulse:
+    columns = "pid=,ppid=,state=,time=,args="
     rows = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,state=,time="],
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
+        ["ps", "-A", "-o", columns], capture_output=True, stdin=subprocess.DEVNULL, check=False
     ).stdout
-    table, times = {}, {}
-    for pid, parent, state, time in (row.split() for row in rows.decode().splitlines()):
-        table[int(pid)] = tree.Entry(int(pid), int(parent), 0, state)
-        times[int(pid)] = _seconds(time)
+    table, used = {}, {}
+    for row in rows.splitlines():
+        pid, parent, state, time, *command = row.split(maxsplit=4)
+        table[int(pid)] = tree.Entry(int(pid), int(parent), 0, state.decode())
+        used[int(pid)] = (_seconds(time.decode()), b"".join(command))
     pids = tree.below(root, table)
-    return Pulse(frozenset((pid, table[pid].alive) for pid in pids), sum(times[pid] for pid in pids))
+    return Pulse(
+        frozenset((pid, table[pid].alive) for pid in pids),
+        frozenset(used[pid][1] for pid in pids),
+        sum(used[pid][0] for pid in pids),
+    )
 
 
 def _seconds(time: str) -> float:

@@ -64,11 +64,15 @@ async def test_its_time_is_up_whatever_it_says(tmp_path: Path, script: str) -> N
     assert 0.6 <= seconds < 0.6 + LATE
 
 
+TURNING = (
+    'exec python3 -c \'import time\nwhile True:\n for frame in "|/-": '
+    'print(chr(13) + frame, end="", flush=True); time.sleep(0.02)\''
+)
 SILENT = {
     "no word at all": "exec sleep 60",
     "one word": "echo began; exec sleep 60",
-    "a spinner": 'exec python3 -c \'import time\nwhile True:\n for frame in "|/-": '
-    'print(chr(13) + frame, end="", flush=True); time.sleep(0.02)\'',
+    "a spinner": TURNING,
+    "a spinner that sleeps": "while :; do for c in '|' / -; do printf '\\r%s' $c; sleep 0.05; done; done",
     "a busy loop": "while :; do :; done",
     "a question": "read answer",
 }
@@ -87,6 +91,8 @@ ALIVE = {
     "a bar": "exec python3 -c 'import time\nfor n in range(10**6):\n"
     ' print(f"{chr(13)}{n} done", end="", flush=True); time.sleep(0.1)\'',
     "processes that come and go": "while :; do sleep 0.1; done",
+    "one command after the other behind a spinner": "(for n in $(seq 900); do sleep 0.2$n; done) & "
+    + TURNING,
     "a detached one that starts others": "(setsid bash -c 'while :; do sleep 0.1; done' &); sleep 600",
 }
 

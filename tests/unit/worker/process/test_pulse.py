@@ -43,13 +43,15 @@ def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     return str(request.param)
 
 
-async def steady(command: Command) -> pulse.Pulse:
-    """Once it has started all that it starts at first."""
+async def steady(command: Command, number: int) -> pulse.Pulse:
+    """Once there are so many processes, the guard's holder among them, and none of them changes."""
     last: list[pulse.Pulse] = [await command.pulse()]
 
     async def same() -> bool:
         last.append(await command.pulse())
-        return len(last[-1].processes) > 1 and last[-2].processes == last[-1].processes
+        return len(last[-1].processes) == number and last[-2] == last[-1]._replace(
+            cpu_seconds=last[-2].cpu_seconds
+        )
 
     await until(same, "a steady tree", pause=0.05)
     return last[-1]
@@ -57,7 +59,7 @@ async def steady(command: Command) -> pulse.Pulse:
 
 async def test_sleeping_and_computing_change_no_process(start: Start, table: str) -> None:
     command = await start("sleep 60 & while :; do :; done")
-    before = await steady(command)
+    before = await steady(command, 3)
 
     async def busy() -> bool:
         return (await command.pulse()).cpu_seconds > before.cpu_seconds
@@ -68,14 +70,14 @@ async def test_sleeping_and_computing_change_no_process(start: Start, table: str
 
 async def test_a_process_that_begins_and_one_that_ends_change_it(start: Start, table: str) -> None:
     command = await start("read line; sleep 1 & read line")
-    first = await steady(command)
+    first = await steady(command, 2)
     await command.write(b"\n")
 
     async def changed() -> bool:
         return (await command.pulse()).processes != first.processes
 
     await until(changed, "one has begun")
-    second = await steady(command)
+    second = await command.pulse()
 
     async def changed_again() -> bool:
         return (await command.pulse()).processes != second.processes
@@ -88,7 +90,7 @@ async def test_what_began_and_ended_between_two_looks_is_seen(start: Start) -> N
     if not tree.has_proc():
         pytest.skip("ps does not tell")
     command = await start("read line; true | true; echo done; read line")
-    before = await steady(command)
+    before = await steady(command, 2)
     await command.write(b"\n")
     await until(lambda: b"done" in command._streams.tail, "it has run")
     assert (await command.pulse()).processes != before.processes
