@@ -135,6 +135,25 @@ class WorkerMetrics:
         self.step_duration_seconds = Histogram(
             PREFIX + "step_duration_seconds", "Seconds that one step took.", registry=registry, buckets=LONG
         )
+        self.self_heal_attempts = Counter(
+            PREFIX + "self_heal_attempts",
+            "Attempts that were to heal a failure, by its class, how they came about, and their outcome: "
+            "recovered, failed or interrupted.",
+            ("class", "strategy", "outcome"),
+            registry=registry,
+        )
+        self.self_heal_recovered = Counter(
+            PREFIX + "self_heal_recovered",
+            "Steps that finished after a failure, by its class and what healed it.",
+            ("class", "strategy"),
+            registry=registry,
+        )
+        self.self_heal_exhausted = Counter(
+            PREFIX + "self_heal_exhausted",
+            "Steps that used up their budget, by the class of the last failure and what was tried last.",
+            ("class", "strategy"),
+            registry=registry,
+        )
         self.step_timeouts = Counter(
             PREFIX + "step_timeouts",
             "Steps ended for taking too long, by kind: wall, idle or no_progress.",

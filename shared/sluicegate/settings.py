@@ -32,6 +32,8 @@ OUTSIDE_SETTINGS: Final = frozenset(
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+AttemptsInARow = Annotated[int, Meta(ge=2)]
 PublicKeyAlgorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
@@ -122,9 +124,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     idempotency_seconds: Annotated[Seconds, says("how long an idempotency key is remembered")] = 86_400.0
     default_repository_host: Annotated[str, says("the host that `owner/name` means")] = "github.com"
     allow_local_repositories: Annotated[bool, says("accept paths and file: URLs as repositories")] = False
+    max_step_attempts: Annotated[Count, says("most attempts that a task may give its steps")] = 10
     max_step_wall_seconds: Annotated[Seconds, says("most that a task may set as its steps' wall clock")] = (
         86_400.0
     )
+    max_step_idle_seconds: Annotated[Seconds, says("longest silence that a task may allow its steps")] = (
+        86_400.0
+    )
+    max_no_progress_limit: Annotated[
+        AttemptsInARow, says("most attempts without progress that a task may allow its steps")
+    ] = 10
+    max_hard_resets: Annotated[NotNegative, says("most hard resets that a task may allow itself")] = 5
 
     @property
     def artifacts_dir(self) -> Path:
@@ -214,7 +224,25 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     metrics_port: Annotated[Port, says("port of /metrics; 0 takes a free one")] = 9464
     stop_sigint_grace_seconds: Annotated[Annotated[float, Meta(ge=0)], says("from SIGINT to SIGTERM")] = 5.0
     stop_sigterm_grace_seconds: Annotated[Annotated[float, Meta(ge=0)], says("from SIGTERM to SIGKILL")] = 5.0
-    step_timeout_seconds: Annotated[Seconds, says("wall clock of one step")] = 900.0
+    step_max_attempts: Annotated[
+        Count,
+        says("attempts of a step, those after a hard reset included; then its job fails, to be retried"),
+    ] = 3
+    step_timeout_seconds: Annotated[Seconds, says("wall clock of one attempt of a step")] = 900.0
+    step_idle_timeout_seconds: Annotated[
+        Seconds,
+        says("longest silence: no output with anything new in it, and no process that begins or ends"),
+    ] = 300.0
+    step_idle_cpu_percent: Annotated[
+        Annotated[float, Meta(ge=0)],
+        says("a silent step that uses so much of one core is not idle; 0: computing is no sign of life"),
+    ] = 0.0
+    step_no_progress_limit: Annotated[
+        AttemptsInARow, says("attempts in a row with the same failure and the same changes, then it is stuck")
+    ] = 2
+    job_max_hard_resets: Annotated[
+        NotNegative, says("rebuilt workspaces for stuck steps, in a job's life")
+    ] = 1
     skills_dir: Annotated[Path | None, says("skills, each `<id>/SKILL.md`; none by default")] = None
     runtime_args_codex: Annotated[
         str,

@@ -13,9 +13,20 @@ from pathlib import Path
 from typing import Any, Literal, Self, cast
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from sluicegate.errors import Invalid, LeaseLost, NotFound, RequestError, TooLarge
-from sluicegate.model import Event, Job, LiveControl, Policy, SystemState
+from sluicegate.metrics import WorkerMetrics
+from sluicegate.model import (
+    Event,
+    Job,
+    LiveControl,
+    Policy,
+    Recovery,
+    RecoveryAction,
+    RecoveryStrategy,
+    SystemState,
+)
 from sluicegate.redact import Redactor
 from sluicegate.settings import WorkerSettings
 from sluicegate.store.claims import Attempt, Lease, Opened, Renewal, Wishes
@@ -40,12 +51,14 @@ class Kept:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.token = 0
+        self.metrics = WorkerMetrics(CollectorRegistry())
         self.facts: dict[str, str] = {}
         self.steps: dict[int, StepCheckpoint] = {}
         self.artifacts: dict[str, Artifact] = {}
         self.content: dict[str, bytes] = {}
         self.events: list[Event] = []
         self.answers: list[tuple[Matter, str, Outcome, str | None]] = []
+        self.control: LiveControl | None = None
 
     def kinds(self, prefix: str = "") -> list[str]:
         kinds = [event.payload["kind"] for event in self.events if event.payload]
@@ -136,8 +149,13 @@ class RecordedQueue:
     ) -> LiveControl | None:
         self._before("answer_control")
         self._kept.require(token)
-        self._kept.answers.append((what, request_id, outcome, message))
-        return None
+        kept = self._kept
+        kept.answers.append((what, request_id, outcome, message))
+        if kept.control is not None and (pending := getattr(kept.control, what)) and pending.id == request_id:
+            kept.control = msgspec.structs.replace(
+                kept.control, version=kept.control.version + 1, **{what: None}
+            )
+        return kept.control
 
     async def save_step(self, job_id: str, token: int, checkpoint: StepCheckpoint) -> None:
         self._before("save_step")
@@ -150,6 +168,19 @@ class RecordedQueue:
     async def state_fact(self, job_id: str, token: int, name: str, value: str) -> str:
         self._kept.require(token)
         return self._kept.facts.setdefault(name, value)
+
+    async def change_fact(self, job_id: str, token: int, name: str, value: str) -> None:
+        self._before(f"change_fact {name}")
+        self._kept.require(token)
+        self._kept.facts[name] = value
+
+    async def facts(self, job_id: str) -> dict[str, str]:
+        return dict(self._kept.facts)
+
+    async def drop_steps(self, job_id: str, token: int, first: int) -> None:
+        self._before("drop_steps")
+        self._kept.require(token)
+        self._kept.steps = {index: step for index, step in self._kept.steps.items() if index < first}
 
     async def put_artifact(
         self, job_id: str, token: int, name: str, content: bytes | Path, content_type: str
@@ -203,10 +234,34 @@ class _Claimed:
 class Recorded:
     """An open attempt. `running.interrupt` is what an operator or the end of the worker does to it."""
 
-    def __init__(self, context: JobContext, running: RunningAttempt, workspace_root: Path) -> None:
+    def __init__(
+        self, kept: Kept, context: JobContext, running: RunningAttempt, workspace_root: Path
+    ) -> None:
         self.context = context
         self.running = running
         self.workspace_root = workspace_root
+        self._kept = kept
+
+    def wish(self, **changes: Any) -> None:
+        """An operator changes the controls of the run, and it is pushed."""
+        before = self._kept.control or LiveControl(paused=False, hard=False, takeover=False, version=0)
+        self._kept.control = msgspec.structs.replace(before, version=before.version + 1, **changes)
+        self.running.control.observe(self._kept.control)
+
+    def ask(
+        self,
+        action: RecoveryAction,
+        step_id: str | None = None,
+        strategy: RecoveryStrategy | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """An operator asks something of the steps."""
+        request_id = f"{(self._kept.control.version if self._kept.control else 0) + 1}-0"
+        asked = Recovery(
+            id=request_id, action=action, step_id=step_id, strategy=strategy, reason=reason,
+            requested_by_user_id="ann", updated_at=to_rfc3339(now_ms()),
+        )  # fmt: skip
+        self.wish(recovery=asked)
 
 
 @contextlib.asynccontextmanager
@@ -220,10 +275,12 @@ async def attempt(
     workspaces = Workspaces(settings.workspaces / f"worker-{kept.token}")
     redactor = Redactor.from_environment(settings.secret_env)
     running = RunningAttempt(cast(Attempt, _Claimed(kept)))
-    parts = WorkerParts(settings, queue, outbox, redactor, workspaces)
+    running.control.observe(kept.control)
+    parts = WorkerParts(settings, queue, outbox, redactor, workspaces, kept.metrics)
     outbox.start()
     try:
-        yield Recorded(JobContext(running, parts), running, settings.workspaces / f"worker-{kept.token}")
+        root = settings.workspaces / f"worker-{kept.token}"
+        yield Recorded(kept, JobContext(running, parts), running, root)
     finally:
         await outbox.stop(5)
         workspaces.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from services.worker.task.handler import run_task
@@ -21,6 +22,15 @@ async def run(kept: Kept, settings: WorkerSettings) -> str:
 
 
 async def failure(kept: Kept, settings: WorkerSettings) -> JobFailed:
+    """How the next attempt of the job fails. The job comes back as the queue would give it back."""
     with pytest.raises(JobFailed) as caught:
         await run(kept, settings)
-    return caught.value
+    error = caught.value
+    if error.retryable:
+        kept.job = msgspec.structs.replace(
+            kept.job,
+            attempt=kept.job.attempt + 1,
+            error_message=error.message,
+            failure_class=error.failure_class,
+        )
+    return error

@@ -177,6 +177,35 @@ def test_secrets_are_references_only() -> None:
     }
 
 
+LIMITS = {
+    "stepAttempts": ("max_step_attempts", 10),
+    "stepWallSeconds": ("max_step_wall_seconds", 60.0),
+    "stepIdleSeconds": ("max_step_idle_seconds", 60.0),
+    "noProgressLimit": ("max_no_progress_limit", 4),
+    "hardResets": ("max_hard_resets", 2),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_each_limit_has_its_bounds(name: str) -> None:
+    """70-32: up to `SLUICEGATE_MAX_*`, above it 422; nonsense is refused, and each is named."""
+    setting, most = LIMITS[name]
+    settings = Settings(**{setting: most})  # type: ignore[arg-type]
+    assert (
+        getattr(check(task(limits={name: most}), settings).task.limits, setting.removeprefix("max_")) == most
+    )
+    ((path, message),) = wrong(task(limits={name: most + 1}), settings).items()
+    assert path == f"payload.task.limits.{name}"
+    assert message == f"is over {most:g} (SLUICEGATE_{setting.upper()})"
+    for nonsense in (-1, "3", True, 0.5 if isinstance(most, int) else 0):
+        assert wrong(task(limits={name: nonsense}), settings).keys() == {path}
+
+
+def test_several_limits_are_named_at_once() -> None:
+    found = wrong(task(limits={"stepAttempts": 99, "hardResets": 99, "stepWallSeconds": 1}))
+    assert found.keys() == {"payload.task.limits.stepAttempts", "payload.task.limits.hardResets"}
+
+
 def test_limits_stay_below_the_deployments() -> None:
     """70-32: above SLUICEGATE_MAX_* is 422; an unknown limit is not ignored."""
     settings = Settings(max_step_wall_seconds=60)

@@ -30,14 +30,13 @@ SHARE: Final = 20
 
 
 class StepWatch:
-    """For one command. Once it was stopped, `limit` says what it was over, and `said` its last words before.
+    """For one command. `limit` says, once it was stopped, what it was over.
 
     cpu_percent: a silent command that uses so much of one core is alive; 0: using it is no sign of life.
     """
 
     def __init__(self, *, wall_seconds: float, idle_seconds: float, cpu_percent: float = 0.0) -> None:
         self.limit: Limit | None = None
-        self.said = b""
         self._wall_seconds = wall_seconds
         self._idle_seconds = idle_seconds
         self._cpu_share = cpu_percent / 100
@@ -77,7 +76,6 @@ class StepWatch:
                 if holds.worked_seconds >= self._alive_at + self._idle_seconds:
                     self.limit = "idle"
             if self.limit is not None:
-                self.said = command.said
                 return
 
     def _next_look(self, pause: float) -> float:

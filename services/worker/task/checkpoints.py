@@ -12,7 +12,7 @@ from services.worker.task.git import GitFailed
 from services.worker.task.leaks import leaking_file
 from services.worker.task.place import numbered
 from services.worker.task.run import TaskRun, step_name
-from services.worker.task.work_tree import Change, digest_of
+from services.worker.task.work_tree import Change, WorkTree, digest_of
 from sluicegate.errors import NotFound
 from sluicegate.store.shelves import Artifact, StepCheckpoint
 from sluicegate.times import now_ms, to_rfc3339
@@ -33,10 +33,10 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
         return [change.name for change in self.changes]
 
 
-async def take(run: TaskRun, index: int) -> Diff:
-    """The difference between the tree before this step and the files as they are now.
+async def measure(run: TaskRun, index: int) -> Diff:
+    """The difference between the tree before this step and the files as they are now, unjudged.
 
-    Raises JobFailed: a secret is in it (deterministic_policy), or the patch is over its limit (70-15).
+    Raises JobFailed when the files cannot be read.
     """
     after = await run.files.snapshot()
     changes = await run.files.changes(run.tree, after)
@@ -44,14 +44,24 @@ async def take(run: TaskRun, index: int) -> Diff:
     patch.unlink(missing_ok=True)
     await run.files.patch(run.tree, after, patch)
     patch.touch()
+    return Diff(tree_hash=after, diff_hash=digest_of(patch), changes=changes)
+
+
+async def take(run: TaskRun, index: int) -> Diff:
+    """The difference, as what the step has done.
+
+    Raises JobFailed: a secret is in it (deterministic_policy), or the patch is over its limit (70-15).
+    """
+    diff = await measure(run, index)
+    patch = run.place.patch(index)
     redactor, tokens = run.ctx.redactor, not run.ctx.settings.allow_tokens_in_changes
-    if file := await leaking_file(run.git, changes, patch, redactor, tokens=tokens):
+    if file := await leaking_file(run.git, diff.changes, patch, redactor, tokens=tokens):
         patch.unlink()
         raise failed(f"secret in changes: {redactor.text(file)}", "deterministic_policy")
     size, limit = patch.stat().st_size, run.ctx.settings.max_patch_bytes
     if size > limit:
         raise failed(f"the patch of {size:,} bytes is over the limit of {limit:,}", "deterministic_policy")
-    return Diff(tree_hash=after, diff_hash=digest_of(patch), changes=changes)
+    return diff
 
 
 async def save(run: TaskRun, index: int, attempt: int, diff: Diff, summary: str) -> None:
@@ -78,8 +88,8 @@ async def save(run: TaskRun, index: int, attempt: int, diff: Diff, summary: str)
     run.tree, run.finished = diff.tree_hash, index + 1
 
 
-async def rebuild(run: TaskRun) -> tuple[str, int]:
-    """The tree after the finished steps, and their number; the start commit's tree when there are none.
+async def rebuild(run: TaskRun, files: WorkTree, *, stage: str) -> tuple[str, int]:
+    """Replay the finished steps in an index of `files`; the tree after them, and their number.
 
     Every patch and every resulting tree is compared with what was saved. Raises JobFailed, loudly and for
     good, when one differs: going on would publish something that no step has made.
@@ -87,7 +97,7 @@ async def rebuild(run: TaskRun) -> tuple[str, int]:
     saved = await run.insist(run.ctx.steps)
     _require_in_order(run, saved)
     stored = {artifact.name: artifact for artifact in await run.insist(run.ctx.artifacts)} if saved else {}
-    replay = await run.files.replay(run.start_commit)
+    replay = await files.replay(run.start_commit)
     for index, checkpoint in enumerate(saved):
         await run.ctx.checkpoint(step_id=checkpoint.step_id)
         await _fetch(run, index, checkpoint, stored.get(checkpoint.patch_artifact))
@@ -101,7 +111,7 @@ async def rebuild(run: TaskRun) -> tuple[str, int]:
                 f"replaying {step} gives the tree {tree}, saved was {checkpoint.tree_hash}",
                 "deterministic_repo",
             )
-        run.note("prepare", f"replayed {step}: tree {tree}")
+        run.note(stage, f"replayed {step}: tree {tree}")
     return await replay.tree(), len(saved)
 
 

@@ -57,6 +57,12 @@ class Git:
         self.repository = repository
         self.environment = environment.for_git(os.environ, ctx.settings)
 
+    def at(self, place: Place) -> Git:
+        """The same repository of the same attempt in another place."""
+        other = Git(self._ctx, place, self.repository)
+        other.options = self.options
+        return other
+
     def give_credentials(self, secret: str) -> None:
         """From now on answer this repository's host, and no other, with this `token` or `user:password`.
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from services.worker.runtimes import RUNTIMES, readiness
+from services.worker.task import recovery
 from services.worker.task.execute import execute
 from services.worker.task.failures import failed
 from services.worker.task.git import Git
@@ -31,8 +32,10 @@ async def run_task(ctx: JobContext) -> str:
     run = _begin(ctx)
     await run.stage("prepare", prepare)
     await run.stage("execute", execute)
+    await recovery.turn_down(run, "all steps are finished, and the task is being published")
     if run.task.task.publish.mode != "none":
         await run.stage("publish", publish)
+        await recovery.turn_down(run, "the task is published")
     steps = len(run.task.task.steps)
     return f"{steps} {'step' if steps == 1 else 'steps'} finished; {run.outcome}"
 

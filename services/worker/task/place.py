@@ -6,20 +6,33 @@ from pathlib import Path
 
 
 class Place:
-    """The attempt's folder: `tree` is the step's, everything else the worker's."""
+    """The attempt's folder: `tree` is the step's, everything else the worker's.
 
-    def __init__(self, root: Path) -> None:
+    The workspace itself (tree, repository, index) can be built in a second place and then take the first.
+    """
+
+    def __init__(self, root: Path, workspace: Path | None = None) -> None:
         self.root = root
-        self.tree = root / "repo"
-        self.git_dir = root / "git"
+        self.workspace = workspace or root
+        self.tree = self.workspace / "repo"
+        self.git_dir = self.workspace / "git"
         """The worker's own repository: what steps do to theirs cannot harm it."""
-        self.index = root / "index"
-        self.replayed = root / "replayed-index"
+        self.index = self.workspace / "index"
+        self.replayed = self.workspace / "replayed-index"
         self.credentials = root / "credentials"
         self.inbox = root / "inbox.jsonl"
         self.retry_context = root / "retry-context.json"
         for folder in ("logs/steps", "patches", "prompts"):
             (root / folder).mkdir(parents=True, exist_ok=True)
+
+    @property
+    def moving(self) -> tuple[Path, ...]:
+        """What takes another's place when a workspace does."""
+        return self.tree, self.git_dir, self.index, self.replayed
+
+    def beside(self) -> Place:
+        """Another workspace of the same attempt, empty."""
+        return Place(self.root, self.root / "rebuilt")
 
     def stage_log(self, stage: str) -> Path:
         return self.root / "logs" / f"{stage}.log"

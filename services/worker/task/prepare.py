@@ -20,12 +20,11 @@ async def prepare(run: TaskRun) -> None:
         _require_gh(run)
     if run.secrets.git:
         run.git.give_credentials(run.secrets.git)
-    await run.files.clone()
+    await run.files.clone(stage="prepare")
     await _find_start(run)
     if run.task.task.publish.mode != "none":
         await standing(run, await run.git.commit_of(f"refs/heads/{run.branch}"))
-    run.tree, run.finished = await checkpoints.rebuild(run)
-    run.resumed_at = run.finished
+    run.tree, run.finished = await checkpoints.rebuild(run, run.files, stage="prepare")
     await run.files.fill(run.start_commit, run.branch, run.tree)
     run.note("prepare", f"start commit {run.start_commit}, {run.finished} finished steps, tree {run.tree}")
 
@@ -39,8 +38,7 @@ async def _find_start(run: TaskRun) -> None:
         what = f"branch {named!r} does not exist in" if named else "there is no commit in"
         raise failed(f"{what} {run.git.repository.canonical}", "deterministic_repo")
     run.start_commit = await run.insist(lambda: run.ctx.start_commit(commit))
-    if not await run.git.has(f"{run.start_commit}^{{commit}}"):
-        await run.git.over_the_network("fetch", "origin", run.start_commit, stage="prepare")
+    await run.files.bring(run.start_commit, stage="prepare")
     run.base_branch = named or await run.git.default_branch()
 
 

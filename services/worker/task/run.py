@@ -30,7 +30,7 @@ CUT: Final = b"\n[... %d bytes are left out here ...]\n"
 
 class TaskRun:
     """start_commit, tree and finished are known once the task is prepared: the commit that the task stands
-    on, the tree after the finished steps, and how many those are."""
+    on, the tree after the finished steps, and how many those are. facts: what is kept with the job."""
 
     def __init__(
         self, ctx: JobContext, task: TaskPayload, git: Git, *, runtime: Runtime, secrets: Secrets
@@ -47,7 +47,7 @@ class TaskRun:
         self.base_branch = ""
         self.tree = ""
         self.finished = 0
-        self.resumed_at = 0
+        self.facts: dict[str, str] = {}
         self.outcome = "nothing to publish was asked for"
 
     @property
@@ -73,6 +73,11 @@ class TaskRun:
                 await self.ctx.checkpoint()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
+
+    async def checkpoint(self, index: int) -> None:
+        """A safe point before an attempt of this step: obeys cancel, shutdown, pause and takeover."""
+        step, log = self.task.task.steps[index], self.place.step_log(index)
+        await self.ctx.checkpoint(stage="execute", step_id=step.id, step_index=index, log_path=log)
 
     def note(self, stage: str, line: str) -> None:
         """A line of ours in the stage's log."""
@@ -120,16 +125,17 @@ class TaskRun:
             await self.store_log(f"logs/{name}.log", self.place.stage_log(name))
 
     async def store_log(self, name: str, log: Path) -> None:
-        """Keep a log as an artifact, the middle left out when it is over the limit.
+        """Keep a log as an artifact, the middle left out when it is over the limit."""
+        if log.is_file():
+            await self.store(name, shortened(log, self.ctx.settings.max_artifact_bytes), content_type=TEXT)
+
+    async def store(self, name: str, content: bytes | Path, *, content_type: str) -> None:
+        """Keep a file that tells what happened; without it the task goes on.
 
         Called while another error may be under way, which must not be replaced by a refused artifact.
         """
-        if not log.is_file():
-            return
         try:
-            await self.ctx.artifact(
-                name, shortened(log, self.ctx.settings.max_artifact_bytes), content_type=TEXT
-            )
+            await self.ctx.artifact(name, content, content_type=content_type)
         except LeaseLost:
             raise
         except SluicegateError as error:

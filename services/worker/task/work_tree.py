@@ -35,14 +35,19 @@ class WorkTree:
         self._git = git
         self._place = git.place
 
-    async def clone(self) -> None:
+    async def clone(self, *, stage: str) -> None:
         """Bring the repository here. Raises JobFailed when that is not possible."""
         options = [word for name, value in OWN_CONFIGURATION.items() for word in ("-c", f"{name}={value}")]
         await self._git.over_the_network(
             "clone", "--bare", "--no-local", *options,
-            "--", self._git.repository.clone_url, str(self._place.git_dir), stage="prepare",
+            "--", self._git.repository.clone_url, str(self._place.git_dir), stage=stage,
         )  # fmt: skip
         self._place.tree.mkdir()
+
+    async def bring(self, commit: str, *, stage: str) -> None:
+        """Have this commit here, though no branch may lead to it any more. Raises JobFailed."""
+        if not await self._git.has(f"{commit}^{{commit}}"):
+            await self._git.over_the_network("fetch", "origin", commit, stage=stage)
 
     async def replay(self, start_commit: str) -> Replay:
         """Begin to build the files of a later tree from the start commit, in an index of its own."""

@@ -78,7 +78,11 @@ class Publish(_Part):
 class Limits(_Part):
     """A task's own budgets, up to the deployment's `SLUICEGATE_MAX_*` (70-32)."""
 
+    step_attempts: Annotated[int, Meta(ge=1)] | None = None
     step_wall_seconds: Annotated[float, Meta(gt=0)] | None = None
+    step_idle_seconds: Annotated[float, Meta(gt=0)] | None = None
+    no_progress_limit: Annotated[int, Meta(ge=2)] | None = None
+    hard_resets: Annotated[int, Meta(ge=0)] | None = None
 
 
 class Step(_Part):
@@ -235,11 +239,13 @@ def _ids(payload: TaskPayload) -> list[Problem]:
 
 
 def _limits(payload: TaskPayload, settings: Settings) -> list[Problem]:
-    wall = payload.task.limits.step_wall_seconds
-    if wall is not None and wall > settings.max_step_wall_seconds:
-        most = f"{settings.max_step_wall_seconds:g}"
-        return [_problem("task.limits.stepWallSeconds", f"is over {most} (SLUICEGATE_MAX_STEP_WALL_SECONDS)")]
-    return []
+    problems = []
+    for each in msgspec.structs.fields(Limits):
+        wanted, bound = getattr(payload.task.limits, each.name), f"max_{each.name}"
+        if wanted is not None and wanted > (most := getattr(settings, bound)):
+            message = f"is over {most:g} (SLUICEGATE_{bound.upper()})"
+            problems.append(_problem(f"task.limits.{each.encode_name}", message))
+    return problems
 
 
 def _auth(payload: TaskPayload, repository: Repository | None) -> list[Problem]:

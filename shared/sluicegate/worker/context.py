@@ -30,6 +30,7 @@ from sluicegate.worker.watching import TimeLimit, Watch
 from sluicegate.worker.workspaces import Workspaces
 
 if TYPE_CHECKING:
+    from sluicegate.metrics import WorkerMetrics
     from sluicegate.worker.command_log import CommandLog
     from sluicegate.worker.process.command import Command, CommandResult
 
@@ -60,6 +61,7 @@ class WorkerParts(msgspec.Struct, frozen=True):
     outbox: Outbox
     redactor: Redactor
     workspaces: Workspaces
+    metrics: WorkerMetrics
 
 
 class JobContext:
@@ -99,6 +101,11 @@ class JobContext:
         return self._parts.settings
 
     @property
+    def metrics(self) -> WorkerMetrics:
+        """This worker's figures."""
+        return self._parts.metrics
+
+    @property
     def redactor(self) -> Redactor:
         """This attempt's own: secrets added to it are replaced in all it stores or sends from then on."""
         if self._redactor is None:
@@ -115,6 +122,10 @@ class JobContext:
     @property
     def used_workspace(self) -> Path | None:
         return self._workspace
+
+    def discard(self, folder: Path) -> None:
+        """Remove a folder of the workspace in the background."""
+        self._parts.workspaces.remove(folder)
 
     async def checkpoint(
         self,
@@ -229,6 +240,18 @@ class JobContext:
             self._attempt.job_id, self._attempt.token, "start_commit", commit
         )
 
+    async def facts(self) -> dict[str, str]:
+        """What this job's attempts have kept with it by `change_fact`, and its start commit."""
+        return await self._parts.transport.facts(self._attempt.job_id)
+
+    async def change_fact(self, name: str, value: str) -> None:
+        """Keep a small text with the job for its next attempt; replaces. Raises LeaseLost."""
+        await self._parts.transport.change_fact(self._attempt.job_id, self._attempt.token, name, value)
+
+    async def drop_steps(self, first: int) -> None:
+        """Forget the finished steps from this index on: they are to run again. Raises LeaseLost."""
+        await self._parts.transport.drop_steps(self._attempt.job_id, self._attempt.token, first)
+
     async def hold(self) -> None:
         """Ask the queue now whether this attempt holds the job: the fence before a push. LeaseLost if not.
 
@@ -270,8 +293,9 @@ class JobContext:
         """Run a command to the end of its whole process tree; its output becomes log events, redacted.
 
         env: the whole environment, else this process's own. Past timeout_seconds, in which time that the
-        attempt was held does not count, or when the watch says so, it is stopped: `timed_out`. A cancel or
-        a shutdown stops it and is raised. Raises CommandNotStarted.
+        attempt was held does not count, or when the watch says so, it is stopped: `timed_out`, and its
+        output is what it had put out until then. A cancel or a shutdown stops it and is raised. Raises
+        CommandNotStarted.
         """
         from sluicegate.worker.process.command import Command, Grace
 
@@ -303,7 +327,7 @@ class JobContext:
         finally:
             await output.close()
         self._obey()
-        return msgspec.structs.replace(result, output=bytes(output.tail))
+        return result if result.timed_out else msgspec.structs.replace(result, output=bytes(output.tail))
 
     async def _watched(
         self, command: Command, watch: Watch, output: CommandLog, place: Place
@@ -313,7 +337,7 @@ class JobContext:
         attempt.commands.add(command)
         waiting = asyncio.ensure_future(command.wait())
         interrupted = asyncio.ensure_future(attempt.interruption_event().wait())
-        limit = asyncio.ensure_future(_stop_when_over(command, watch, attempt.holds))
+        limit = asyncio.ensure_future(_stop_when_over(command, watch, attempt.holds, output))
         standing = asyncio.ensure_future(
             standing_still.where_it_is(attempt, command, self.event, output, place.step)
         )
@@ -324,7 +348,8 @@ class JobContext:
                     command.kill_now()
                 else:
                     await command.stop(attempt.cancel_requested_ms)
-            return await asyncio.shield(waiting)
+            result = await asyncio.shield(waiting)
+            return msgspec.structs.replace(result, output=await limit) if result.timed_out else result
         except asyncio.CancelledError:
             command.kill_now()
             await asyncio.shield(waiting)
@@ -376,9 +401,12 @@ class JobContext:
         await self._parts.outbox.add_event(Append(self._attempt.job_id, self._attempt.token, event))
 
 
-async def _stop_when_over(command: Command, watch: Watch, holds: Holds) -> None:
+async def _stop_when_over(command: Command, watch: Watch, holds: Holds, output: CommandLog) -> bytes:
+    """What it had put out until then, redacted."""
     await watch.over(command, holds)
+    said = bytes(output.tail)
     command.time_out()
+    return said
 
 
 Handler = Callable[[JobContext], Awaitable[str | None]]

@@ -154,7 +154,7 @@ class Worker:
         self._pause = pause = PauseState(self._transport.worker_id, self._hold_all)
         self._outbox = outbox = Outbox(self._transport, self._refused)
         redactor = redactor_of(self.settings)
-        self._parts = WorkerParts(self.settings, self._transport, outbox, redactor, workspaces)
+        self._parts = WorkerParts(self.settings, self._transport, outbox, redactor, workspaces, self._metrics)
         self._heartbeats = heartbeats = Heartbeats(
             self._transport.sibling(),
             interval_seconds=self.settings.heartbeat_seconds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import uuid_utils
 
@@ -22,6 +23,28 @@ def origin(tmp_path: Path) -> Origin:
 
 
 @pytest.fixture
+def healing(worker_settings: WorkerSettings) -> WorkerSettings:
+    """The budgets of a deployment that sets none, and limits of time that a slow machine keeps."""
+    defaults = WorkerSettings()
+    return msgspec.structs.replace(
+        worker_settings,
+        step_max_attempts=defaults.step_max_attempts,
+        step_no_progress_limit=defaults.step_no_progress_limit,
+        job_max_hard_resets=defaults.job_max_hard_resets,
+        step_idle_timeout_seconds=20.0,
+        step_timeout_seconds=60.0,
+    )
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    """A folder that all attempts of a task share."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
 def worker_settings(tmp_path: Path) -> WorkerSettings:
     return WorkerSettings(
         data_dir=tmp_path / "data",
@@ -29,6 +52,7 @@ def worker_settings(tmp_path: Path) -> WorkerSettings:
         stop_sigint_grace_seconds=0.2,
         stop_sigterm_grace_seconds=0.2,
         secret_env=("PLANTED_SECRET",),
+        step_max_attempts=1,  # healing has tests of its own
     )
 
 

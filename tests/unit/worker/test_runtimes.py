@@ -163,7 +163,8 @@ async def test_an_agent_that_hangs_is_ended_with_all_of_it(
     """H-1: the wall clock of the step, for an agent as for a script; nothing of it stays."""
     kept = asked(new_task, agent, "hang", task={"limits": {"stepWallSeconds": 3}})
     error = await failure(kept, worker_settings)
-    assert (error.message, error.failure_class) == ("ran longer than 3 s", "transient_runtime")
+    assert error.message.startswith("ran longer than 3 s")
+    assert error.failure_class == "transient_runtime"
     assert len(stand_ins.notes) == 1
     assert [each for each in psutil.Process().children(recursive=True) if agent in each.name()] == []
 

@@ -62,7 +62,7 @@ async def test_the_next_worker_goes_on_at_the_failed_step(
         ("step-3", 2)
     ]
     assert kept.told("task.steps.plan")[1]["finished"] == 2
-    assert kept.facts == {"start_commit": origin.first}
+    assert kept.facts["start_commit"] == origin.first
 
 
 async def test_the_failed_step_is_told_what_went_wrong(
@@ -73,12 +73,12 @@ async def test_the_failed_step_is_told_what_went_wrong(
     await failure(kept, worker_settings)
     steps = kept.job.payload["task"]["steps"]
     steps[2] = {"instructions": "cat $SLUICEGATE_RETRY_CONTEXT"}
-    kept.job = msgspec.structs.replace(kept.job, attempt=2, error_message="exit code 1: no disk")
     await run(kept, worker_settings)
     context = json.loads(kept.content[kept.artifacts["logs/steps/step-0003.log"].digest])
-    assert context["failureSummary"] == "exit code 1: no disk"
+    assert context["failureSummary"] == "exit code 1"
     assert (context["stepId"], context["stepIndex"]) == ("step-3", 2)
     assert context["objective"].startswith("Improve the files")
+    assert (context["strategy"], context["attempt"]) == ("queue_retry", 1)
 
 
 async def test_all_steps_finished_goes_on_with_publish(

@@ -132,8 +132,9 @@ async def test_a_failing_step_ends_the_run(
     )  # fmt: skip
     assert origin.branches() == ["main"]
     assert list(kept.steps) == [0]
-    assert kept.kinds()[-4:] == [
-        "task.step.attempt.started", "task.step.attempt.failed", "task.step.failed", "task.stage.failed",
+    assert kept.kinds()[-5:] == [
+        "task.step.attempt.started", "task.step.attempt.failed", "task.self_heal.exhausted",
+        "task.step.failed", "task.stage.failed",
     ]  # fmt: skip
     assert kept.told("task.step.failed")[0]["failureClass"] == "transient_runtime"
     assert kept.content[kept.artifacts["logs/steps/step-0002.log"].digest] == b"assert 1 == 2\r\n\r\n"
@@ -143,7 +144,8 @@ async def test_a_step_over_its_wall_clock(worker_settings: WorkerSettings, new_t
     """H-1, 70-32: the wall clock of a step ends it, as transient_runtime; the task may set its own."""
     kept = new_task("echo began; sleep 60", task={"limits": {"stepWallSeconds": 0.3}})
     error = await failure(kept, worker_settings)
-    assert (error.message, error.failure_class) == ("ran longer than 0.3 s", "transient_runtime")
+    assert error.message == "ran longer than 0.3 s; its last words: began"
+    assert error.failure_class == "transient_runtime"
     assert kept.output("execute") == "began\r\n"
 
 

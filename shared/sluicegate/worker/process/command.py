@@ -131,11 +131,6 @@ class Command:
             raise
         return command
 
-    @property
-    def said(self) -> bytes:
-        """The last 64 KiB of its output so far, raw."""
-        return bytes(self._streams.tail)
-
     async def wait(self) -> CommandResult:
         """The result, once the whole tree has ended."""
         await self._ended.wait()

@@ -1,0 +1,88 @@
+"""The attempts of one step, until one succeeds or nothing more may be tried (H-2, H-4, H-5, H-9)."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from services.worker.heal.budgets import Strategy
+from services.worker.task import checkpoints, prompt, recovery
+from services.worker.task.attempt import Done, Interrupted, attempt
+from services.worker.task.hard_reset import hard_reset
+from services.worker.task.healing import Healing
+from services.worker.task.run import TaskRun
+from sluicegate.worker.outcome import JobFailed, JobReleased
+
+
+class ComeBy(NamedTuple):
+    """How an attempt comes about. rebuilt: no other one has worked in its workspace. wish: a person's."""
+
+    strategy: Strategy | None = None
+    rebuilt: bool = True
+    wish: str | None = None
+
+
+async def run_step(run: TaskRun, index: int, how: ComeBy) -> ComeBy:
+    """Take the step to its end, its checkpoint stored, or to where a person wants the task to go on instead.
+
+    Returns how the next step's first attempt comes about. Raises JobFailed when this one has failed for good,
+    or for this attempt of the job.
+    """
+    healing, began = Healing(run, index), time.monotonic()
+    await healing.tell(
+        "task.step.started",
+        f"Started {healing.name}",
+        attempt=healing.budget.begun + 1,
+        title=healing.step.title,
+    )
+    try:
+        done = await _attempts(run, healing, how)
+        if isinstance(done, ComeBy):
+            return done
+        await checkpoints.save(run, index, healing.budget.begun, done.diff, done.summary)
+    except JobFailed as error:
+        await healing.step_failed(error)
+        raise
+    finally:
+        run.ctx.metrics.step_duration_seconds.observe(time.monotonic() - began)
+    await healing.finished(done.diff, done.summary)
+    return ComeBy(rebuilt=False)
+
+
+async def _attempts(run: TaskRun, healing: Healing, how: ComeBy) -> Done | ComeBy:
+    """What the successful attempt has done; or how another step comes about, which a person wants now."""
+    await healing.record_lost()
+    if how.strategy is None and healing.budget.last is not None:
+        how = ComeBy("queue_retry")
+    while True:
+        await run.checkpoint(healing.index)
+        if (asked := run.ctx.recovery) is not None:
+            if (honoured := await recovery.honour(run, asked)) is not None:
+                how = ComeBy("operator", honoured.rebuilt or how.rebuilt, honoured.wish)
+            if run.finished != healing.index:
+                return how
+            continue
+        if healing.nothing_left:
+            raise await healing.give_up()
+        await healing.begin(how.strategy)
+        healing.told = prompt.write(run, healing, rebuilt=how.rebuilt, wish=how.wish)
+        try:
+            outcome = await attempt(run, healing)
+        except JobReleased:
+            await healing.hand_back()
+            raise
+        match outcome:
+            case Done():
+                await healing.succeeded(outcome.diff, outcome.summary)
+                return outcome
+            case Interrupted():
+                await healing.interrupted()
+                how = ComeBy("operator", rebuilt=False)
+            case _:
+                move = await healing.failed(outcome.fault, outcome.diff)
+                if move.strategy is None or move.strategy == "queue_retry":
+                    raise healing.end(outcome.fault, move)
+                if move.strategy == "hard_reset":
+                    await healing.count_hard_reset()
+                    await hard_reset(run, healing.index)
+                how = ComeBy(move.strategy, rebuilt=move.strategy == "hard_reset")
