@@ -45,7 +45,7 @@ def tree() -> list[psutil.Process]:
 
 def _is_guard(process: psutil.Process) -> bool:
     try:
-        return "guard.main()" in " ".join(process.cmdline())
+        return "guard.program" in " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return False
 
