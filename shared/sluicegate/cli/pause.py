@@ -38,9 +38,9 @@ class Part(NamedTuple):
 def part_options(command: F) -> F:
     """--type, --repository, --capability, --worker: at most one, given to the command as `part`."""
     for scope, (metavar, help) in reversed(SCOPES.items()):
-        command = click.option(
-            f"--{scope}", "part", metavar=metavar, help=help, callback=_part, expose_value=False
-        )(command)
+        command = click.option(f"--{scope}", metavar=metavar, help=help, callback=_part, expose_value=False)(
+            command
+        )
     return command
 
 
