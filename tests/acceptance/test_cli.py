@@ -68,10 +68,11 @@ class Deployment:
     def job(self, job_id: str) -> Any:
         return self.call(f"/api/queue/jobs/{job_id}")
 
-    def claimed(self, job_type: str) -> Any:
+    def claimed(self, job_type: str, *capabilities: str) -> Any:
         """The next job of a type, now running on the test's worker."""
         body = {
             "workerId": WORKER, "leaseSeconds": 600, "allowedTypes": [job_type], "waitSeconds": 10,
+            "workerCapabilities": list(capabilities),
         }  # fmt: skip
         job = self.call("/api/queue/jobs/claim", body)["job"]
         assert job, f"no job of type {job_type} came"
@@ -297,6 +298,34 @@ def test_a_waiting_job_says_why(deployment: Deployment, kind: str) -> None:
     found = json.loads(deployment.out("jobs", "why", second, "--json"))
     assert found == deployment.call(f"/api/queue/jobs/{second}/why")
     assert deployment.out("jobs", "why", first) == f"{first}: it is running\n"
+
+
+def test_a_task_shows_what_was_tried(deployment: Deployment, kind: str) -> None:
+    """70-29: each attempt of a step, why it failed, what came next; the same as on the job's page."""
+    task = {"repository": "acme/a", "targetRuntime": "shell", "task": {"instructions": "Do it"}}
+    words = ["--type", "task", "--payload", json.dumps({**task, "requiredCapabilities": [kind]})]
+    job_id = deployment.out("enqueue", *words).strip()
+    job = deployment.claimed("task", kind)
+    assert job["id"] == job_id
+    step = {"stepId": "build", "stepIndex": 0, "jobAttempt": 1, "attempt": 1}
+    told = [
+        {"kind": "task.step.attempt.started"},
+        {
+            "kind": "task.step.attempt.failed",
+            "failureClass": "transient_runtime",
+            "summary": "no \x1b[31mdisk",
+        },
+        {"kind": "task.self_heal.triggered", "strategy": "soft_reset"},
+    ]
+    events = [{"message": "said", "payload": {**step, **each}} for each in told]
+    deployment.report(job, "events", events=events)
+    shown = deployment.out("jobs", "show", job_id)
+    heading, row = shown.partition("attempts of the steps\n")[2].splitlines()[:2]
+    assert heading.split() == ["STEP", "TRY", "TRIED", "OUTCOME", "TOOK", "THEN", "WHY"]
+    assert row.split() == [
+        "1", "(build)", "1.1", "first", "failed", "0s", "soft", "reset", "transient_runtime:", "no", "disk",
+    ]  # fmt: skip
+    deployment.report(job, "fail", errorMessage="over", retryable=False)
 
 
 def test_output_to_a_program_is_plain(deployment: Deployment, kind: str) -> None:

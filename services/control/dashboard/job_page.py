@@ -8,12 +8,17 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from sluicegate.model import Event, EventLevel
+from sluicegate.model import Event, EventLevel, Job
+from sluicegate.operations import ladder
+from sluicegate.operations.ladder import Rung
 from sluicegate.store import events as job_events
 from sluicegate.store.connection import Store
 
 PAGE: Final = 200
 PAGES: Final = 5
+HISTORY_PAGE: Final = 1000
+HISTORY_PAGES: Final = 50
+"""More than the limits of logs let a history have, beside what a task tells."""
 _CONTROL: Final = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 )
@@ -59,6 +64,21 @@ async def latest_lines(store: Store, job_id: str) -> tuple[list[Line], bool]:
         if len(part) < PAGE:
             return _lines(reversed(found)), False
     return _lines(reversed(found)), True
+
+
+async def rungs(store: Store, job: Job) -> list[Rung]:
+    """Each attempt of a task's steps, from the job's whole history; none for a job that is no task."""
+    if job.type != "task":
+        return []
+    told: list[Event] = []
+    after = None
+    for _ in range(HISTORY_PAGES):
+        part = await job_events.page(store, job.id, after=after, limit=HISTORY_PAGE)
+        told += [event for event in part if ladder.matters(str((event.payload or {}).get("kind", "")))]
+        if len(part) < HISTORY_PAGE:
+            break
+        after = part[-1].id
+    return ladder.climb(told)
 
 
 def plain_text(text: str) -> str:

@@ -19,6 +19,7 @@ from sluicegate.errors import NotFound, SluicegateError
 from sluicegate.http import IDENTITY, LONG_REQUESTS, SETTINGS, STORE, EventStream
 from sluicegate.http.sse import frame
 from sluicegate.model import Event, Job, SystemState
+from sluicegate.operations import ladder
 from sluicegate.store import jobs as job_records
 from sluicegate.store import pause as pause_record
 from sluicegate.store.live_events import Follower, LiveEvents
@@ -29,6 +30,8 @@ LIVE_EVENTS: Final = web.AppKey("live_events", LiveEvents)
 
 RETRY_AFTER_SECONDS: Final = 1
 NOTHING_SEEN: Final = "0-0"
+OF_THE_LADDER: Final = tuple(f"<code>{prefix}".encode() for prefix in ladder.OF_THE_LADDER)
+"""What an event that changes the ladder looks like as it is sent; output is escaped and never does."""
 HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -77,6 +80,7 @@ async def job(request: web.Request) -> web.Response:
         job=found,
         row=Row.of(found),
         system=await pause_record.read(store),
+        rungs=await job_page.rungs(store, found),
         events=lines,
         earlier=earlier,
         shown=len(lines),
@@ -131,9 +135,14 @@ async def _follow(request: web.Request, stream: EventStream, follower: Follower,
             parts = ("parts/strip.html", "parts/job.html")
             values = {"job": found, "row": Row.of(found), "system": system}
             await stream.send(_text("".join(pages.render(each, **values) for each in parts)), event="put")
+        climbed = False
         while lines := await follower.take():
             if not await stream.write_soon(b"".join(lines), request, waiting):
                 return
+            climbed = climbed or any(mark in line for line in lines for mark in OF_THE_LADDER)
+        if climbed and found.type == "task":
+            rungs = await job_page.rungs(store, found)
+            await stream.send(_text(pages.render("parts/ladder.html", job=found, rungs=rungs)), event="put")
         if over:
             return
         if not follower.over:

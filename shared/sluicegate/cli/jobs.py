@@ -12,6 +12,7 @@ import msgspec
 
 from sluicegate.cli import output, reasons, runs
 from sluicegate.cli.artifacts import artifacts
+from sluicegate.cli.attempts import attempts_of, show_attempts
 from sluicegate.cli.connection import confirm, json_option, run, url_option, yes_option
 from sluicegate.cli.durations import SECONDS
 from sluicegate.cli.following import Printer, finish, follow_job
@@ -30,6 +31,7 @@ from sluicegate.operations.run_state import control_lines, shown_state
 if TYPE_CHECKING:
     from sluicegate.client import Client, JobPage
     from sluicegate.model import Job
+    from sluicegate.operations.ladder import Rung
     from sluicegate.operations.reasons import Why
 
 A_FEW = 20
@@ -93,18 +95,21 @@ def list_(as_json: bool, url: str | None, type_: str | None, **filters: Any) -> 
 @json_option
 @url_option
 def show(job_id: str, as_json: bool, url: str | None) -> None:
-    """Show everything about one job.
+    """Show everything about one job; of a task also each attempt of its steps, and what came of it.
 
     \b
     Example:
       sluicegate jobs show 0197b2a4-5c1e-7d30-8f3a-1b2c3d4e5f60
     """
 
-    async def read(client: Client) -> tuple[Job, Why | None]:
+    async def read(client: Client) -> tuple[Job, Why | None, list[Rung]]:
         job = await client.get(job_id)
-        return job, await client.why(job_id) if job.status == "queued" and not as_json else None
+        if as_json:
+            return job, None, []
+        why = await client.why(job_id) if job.status == "queued" else None
+        return job, why, await attempts_of(client, job)
 
-    job, why = run(url, read)
+    job, why, rungs = run(url, read)
     if as_json:
         output.document(job)
         return
@@ -118,6 +123,9 @@ def show(job_id: str, as_json: bool, url: str | None) -> None:
     output.pairs([(name, _text(value)) for name, value in fields.items() if value not in (None, [])])
     click.echo(click.style("payload", bold=True))
     click.echo(msgspec.json.format(msgspec.json.encode(payload), indent=2))
+    if rungs:
+        click.echo(click.style("attempts of the steps", bold=True))
+        show_attempts(rungs)
     if why is not None and why.reasons:
         click.echo(click.style("why it waits", bold=True))
         reasons.show(why)

@@ -16,7 +16,7 @@ from services.control.app import build
 from services.control.dashboard.job_page import plain_text
 from sluicegate import keys
 from sluicegate.http import serving
-from sluicegate.model import NewEvent
+from sluicegate.model import Job, NewEvent
 from sluicegate.settings import ControlSettings
 from sluicegate.store import controls, events, pause
 from sluicegate.store.connection import Store
@@ -324,3 +324,44 @@ async def test_open_pages_do_not_hold_up_the_stop(control_settings: ControlSetti
 )
 def test_terminal_output_as_plain_text(raw: str, shown: str) -> None:
     assert plain_text(raw) == shown
+
+
+STEP: dict[str, Any] = {"stepId": "build", "stepIndex": 0, "jobAttempt": 1, "attempt": 1}
+
+
+async def tell(store: Store, job: Job, kind: str, **payload: Any) -> None:
+    event = NewEvent(message="said", payload={"kind": kind, **STEP, **payload})
+    await events.append(store, str(job.claimed_by), job.id, given.token(job), [event])
+
+
+def ladder(page: str) -> str:
+    found = re.search(r'<section id="ladder".*?</section>', page, re.DOTALL)
+    assert found
+    return " ".join(re.sub("<[^>]+>", " ", html.unescape(found[0])).split())
+
+
+async def test_a_task_shows_the_ladder_of_its_attempts(control: ClientSession, store: Store) -> None:
+    """70-29: what was tried, why it failed, what came next; what workers say is text."""
+    job = await given.running(store, "task")
+    page = await read(control, f"/jobs/{job.id}")
+    assert '<section id="ladder" aria-labelledby="ladder-title" hidden>' in page
+    await tell(store, job, "task.step.attempt.started")
+    await tell(store, job, "task.step.attempt.failed", failureClass="transient_runtime", summary=NASTY)
+    await tell(store, job, "task.self_heal.triggered", strategy="soft_reset")
+    await tell(store, job, "task.step.attempt.started", attempt=2, strategy="soft_reset")
+    page = await read(control, f"/jobs/{job.id}")
+    assert "hidden" not in page.partition('id="ladder"')[2][:60]
+    shown = ladder(page)
+    assert "Step 1 (build) , attempt 1: first Failed" in shown
+    assert "transient_runtime" in shown and "Then: soft reset" in shown
+    assert "attempt 2: again, in the same workspace Running" in shown
+    assert "<script>alert" not in page
+
+
+async def test_the_ladder_grows_while_it_is_looked_at(control: ClientSession, store: Store) -> None:
+    job = await given.running(store, "task")
+    async with stream(control, f"/jobs/{job.id}/events") as live:
+        await live.next("put")
+        await tell(store, job, "task.step.attempt.started")
+        while "attempt 1: first" not in await live.next("put"):
+            pass
