@@ -14,7 +14,7 @@ help: ## list these targets
 
 setup: $(STAMP) ## build .venv (needs Python 3.11 or newer); quick when nothing changed
 
-demo: setup ## run tasks that publish, wait, are cancelled, die and are redriven; check that all of it happened
+demo: setup ## run tasks that publish, hang and heal, wait, are cancelled, die and are redriven; check that all of it happened
 	$(BIN)/sluicegate dev --demo
 
 dev: setup ## run everything on this machine, on one port, until Ctrl-C

@@ -14,6 +14,7 @@ from tests.support.dev_process import command, environment, gone
 
 FACTS = (
     "a task in three steps succeeded and its branch was published",
+    "a task hung, was noticed, and healed",
     "paused, both tasks waited; resumed, both started",
     "a task was cancelled while it ran, with nothing left alive",
     "a task failed twice and became a dead letter",

@@ -1,8 +1,8 @@
 """The demo's course: each thing is done through the API and checked where it should have left a trace.
 
-A healthy task publishes a branch; the fleet is paused and resumed around two more; one of them is cancelled
-in mid-run, the other fails twice and becomes a dead letter, which succeeds once its cause is repaired and
-it is redriven.
+A healthy task publishes a branch; one that hangs is noticed, tried again, and heals; the fleet is paused and
+resumed around two more; one of them is cancelled in mid-run, the other fails twice and becomes a dead letter,
+which succeeds once its cause is repaired and it is redriven.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sluicegate.dev.demo.screen import Screen
 from sluicegate.dev.deployment import Running
 from sluicegate.errors import SluicegateError
 from sluicegate.model import Event, Job
+from sluicegate.operations.ladder import climb
 
 ENVIRONMENT: Final = {
     # Nobody wants to watch a backoff of 15 s, or 10 s of patience with a deaf process.
@@ -62,6 +63,7 @@ class Demo:
             ):
                 await self._repository.make()
                 await self._healthy(client)
+                await self._healed(client)
                 stuck, failing = await self._paused(client)
                 self._screen.chapter("One of them hangs and is cancelled, the other fails twice")
                 async with asyncio.TaskGroup() as both:
@@ -111,6 +113,29 @@ class Demo:
         screen.fact(
             "a task in three steps succeeded and its branch was published", "its tests pass in a clone"
         )
+
+    async def _healed(self, client: Client) -> None:
+        """A step hangs; its processes are ended, and its second attempt, told why, finishes the task."""
+        screen = self._screen
+        screen.chapter("A task hangs in its second step, and heals")
+        job = await self._enqueue(client, "hanging", tasks.hanging(self._repository.origin))
+        with screen.waiting(f"{tasks.IDLE_SECONDS:g} s of silence are allowed"):
+            async for event in client.events(job.id):
+                self._show("hanging", event)
+        job = await client.get(job.id)
+        _require(job.status == "succeeded", f"the hanging task {_end_of(job)}")
+        _require(job.attempt == 1, f"the job should have had 1 attempt, and had {job.attempt}")
+        async with aclosing(client.events(job.id, follow=False)) as events:
+            rungs = climb([event async for event in events])
+        seen = [(rung.step_id, rung.attempt, rung.outcome) for rung in rungs]
+        expected = [("write", 1, "finished"), ("check", 1, "failed"), ("check", 2, "finished")]
+        _require(seen == expected, f"the attempts of its steps are {seen}")
+        _require(rungs[1].next == "soft reset", f"after the hang came: {rungs[1].next}")
+        left = await processes_of(job.id)
+        _require(not left, f"processes of the hanging task are still alive: {left}")
+        changed = await self._repository.changed_files(tasks.HEALED_BRANCH)
+        _require(changed == ["tinystats/median.py"], f"the healed task's branch changes {changed}")
+        screen.fact("a task hung, was noticed, and healed", "its step had 2 attempts, the job 1")
 
     async def _paused(self, client: Client) -> tuple[Job, Job]:
         """Two tasks wait while the fleet is paused, and start only after the resume; both, running or not."""

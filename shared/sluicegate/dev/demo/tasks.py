@@ -40,6 +40,26 @@ sleep 3600 &
 (sleep 3600 &)
 wait
 """
+HEALED_BRANCH: Final = "demo/median"
+IDLE_SECONDS: Final = 2.0
+_MEDIAN: Final = """\
+cat > tinystats/median.py <<'CODE'
+def median(numbers):
+    return sorted(numbers)[len(numbers) // 2]
+CODE
+echo "wrote tinystats/median.py"
+"""
+_HANGING: Final = f"""\
+if [ "$SLUICEGATE_STEP_ATTEMPT" = 1 ]; then
+    echo "waiting for an answer that never comes"
+    sleep 3600 &
+    wait
+fi
+echo "told: $({_PYTHON} -c 'import json, os
+print(json.load(open(os.environ["SLUICEGATE_RETRY_CONTEXT"]))["failureSummary"])')"
+{_PYTHON} -c 'from tinystats.median import median; assert median([3, 1, 2]) == 2'
+echo "the median is right"
+"""
 COLLECTED: Final = "collected 3 samples"
 _COLLECT: Final = f"seq 3 > samples.txt\necho '{COLLECTED}'\n"
 _STORE: Final = """\
@@ -68,6 +88,21 @@ def healthy(origin: Path) -> NewJob:
     )
 
 
+def hanging(origin: Path) -> NewJob:
+    """Its second step hangs, and would for an hour; tried again, it does not."""
+    steps = [
+        {"id": "write", "title": "Write the median", "instructions": _MEDIAN},
+        {"id": "check", "title": "Check it", "instructions": _HANGING},
+    ]
+    return _task(
+        origin,
+        "Add the median.",
+        steps=steps,
+        limits={"stepIdleSeconds": IDLE_SECONDS},
+        git={"startingBranch": MAIN, "newBranch": HEALED_BRANCH},
+    )
+
+
 def stuck(origin: Path) -> NewJob:
     """Runs for an hour and ignores SIGINT and SIGTERM: for someone to cancel."""
     return _task(origin, _STUCK, publish={"mode": "none"})
@@ -86,7 +121,14 @@ def failing(origin: Path, database: Path) -> NewJob:
             "instructions": _STORE.format(database=shlex.quote(str(database))),
         },
     ]
-    return _task(origin, "Store some samples.", steps=steps, publish={"mode": "none"}, max_attempts=2)
+    return _task(
+        origin,
+        "Store some samples.",
+        steps=steps,
+        limits={"stepAttempts": 1},
+        publish={"mode": "none"},
+        max_attempts=2,
+    )
 
 
 def _task(origin: Path, instructions: str, *, max_attempts: int = 3, **task: Any) -> NewJob:
