@@ -201,7 +201,7 @@ async def test_a_task_waits_between_two_steps_and_goes_on(story: Story) -> None:
 @pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 @pytest.mark.parametrize(
     ("held", "finished", "stage"),
-    [("clone", [], "prepare"), ("3", ["prepare"], "execute"), ("commit-tree", ["prepare", "execute"], "")],
+    [("clone", [], "prepare"), ("3", ["prepare"], ""), ("commit-tree", ["prepare", "execute"], "")],
     ids=["before the steps", "before publish", "before the push"],
 )
 async def test_a_task_waits_between_its_stages(

@@ -24,7 +24,7 @@ async def execute(run: TaskRun) -> None:
     while True:
         while run.finished < len(steps):
             how = await run_step(run, run.finished, how)
-        await run.checkpoint(len(steps) - 1)
+        await run.ctx.checkpoint(stage="execute", log_path=run.place.stage_log("execute"))
         if (asked := run.ctx.recovery) is None:
             return
         if (honoured := await recovery.honour(run, asked)) is not None:
