@@ -28,6 +28,7 @@ async def run_step(run: TaskRun, index: int, how: ComeBy) -> ComeBy:
     Returns how the next step's first attempt comes about. Raises JobFailed when this one has failed for good,
     or for this attempt of the job.
     """
+    await run.checkpoint(index)
     healing, began = Healing(run, index), time.monotonic()
     await healing.tell(
         "task.step.started",
