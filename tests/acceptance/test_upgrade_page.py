@@ -156,8 +156,10 @@ async def all_succeeded(store: Store, ids: list[str]) -> str:
     await until(look, "all jobs have succeeded", timeout=60)
     for job_id in ids:
         told = [event.payload["kind"] for event in await events.page(store, job_id) if event.payload]
+        # A claim whose answer found no client any more, at the restart, is given back and has begun nothing.
+        given_back = ["job.claimed", "job.released"] * told.count("job.released")
         assert [kind for kind in told if kind.startswith("job.")] == [
-            "job.enqueued", "job.claimed", "job.succeeded",
+            "job.enqueued", *given_back, "job.claimed", "job.succeeded",
         ]  # fmt: skip
     return max(await claims_of(store, ids))
 

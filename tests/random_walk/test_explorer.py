@@ -74,11 +74,12 @@ LARGE: Final[dict[str, Callable[[JobBuilder], Size]]] = {
     ),
     "a run that is held and taken over": lambda made: Size(
         (made.submission(max_attempts=2),),
+        workers=("w1",),
         most_releases=0,
         backoffs=AT_ONCE,
         pauses=(),
         controls=HOLDS,
-        most={"pause": 0, "condemn": 0, "retention": 0, "control": 3},
+        most={"pause": 0, "condemn": 0, "retention": 0, "cancel": 0, "control": 2},
         examined=50,
     ),
 }
