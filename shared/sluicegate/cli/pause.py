@@ -38,23 +38,23 @@ class Part(NamedTuple):
 def part_options(command: F) -> F:
     """--type, --repository, --capability, --worker: at most one, given to the command as `part`."""
     for scope, (metavar, help) in reversed(SCOPES.items()):
-        command = click.option(f"--{scope}", metavar=metavar, help=help, callback=_part, expose_value=False)(
-            command
-        )
+        command = click.option(
+            f"--{scope}", metavar=metavar, help=help, multiple=True, callback=_part, expose_value=False
+        )(command)
     return command
 
 
-def _part(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is None:
-        return
-    if "part" in ctx.meta:
+def _part(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> None:
+    """Each option adds what it was given; `multiple`, since the last of several would win unseen."""
+    parts = ctx.meta.setdefault("parts", [])
+    parts += [Part(param.opts[0].removeprefix("--"), value) for value in values]
+    if len(parts) > 1:
         raise click.UsageError(f"give at most one of {', '.join(f'--{scope}' for scope in SCOPES)}")
-    ctx.meta["part"] = Part(param.opts[0].removeprefix("--"), value)
 
 
 def _given_part() -> Part | None:
-    part: Part | None = click.get_current_context().meta.get("part")
-    return part
+    parts: list[Part] = click.get_current_context().meta["parts"]
+    return parts[0] if parts else None
 
 
 @click.command()
