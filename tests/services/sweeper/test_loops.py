@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ from sluicegate.settings import Settings, SweeperSettings
 from sluicegate.store import Store, jobs, limits, pause, workers
 from sluicegate.store.workers import LIVE_SECONDS, Presence
 from tests.support.contents import contents, kinds
-from tests.support.job_builder import JobBuilder, now_ms, past
+from tests.support.job_builder import HOUR_MS, JobBuilder, now_ms, past
 from tests.support.wait import until
 
 HOUR = 3600.0
@@ -177,11 +178,13 @@ async def test_a_pause_ends_at_its_time(
     """P-13, P-3: with a line in the log, though a job still runs; see test_end_pauses.py."""
     await builder.running(type="running")
     made = await builder.waiting()
-    ends = await now_ms(store) + 300
-    await pause.change(store, action="pause", mode="drain", reason="disk", actor="ann", until_ms=ends)
+    drain: dict[str, Any] = {"action": "pause", "mode": "drain", "reason": "disk", "actor": "ann"}
+    await pause.change(store, **drain, until_ms=await now_ms(store) + HOUR_MS)
     assert await builder.claim() == []
     loop = EndedPauses(store, HOUR)
     assert await loop.run_once() == {"ended": 0}
+    ends = await now_ms(store) + 1000
+    await pause.change(store, **drain, until_ms=ends)
     await past(store, ends)
     with caplog.at_level("INFO", "sluicegate"):
         assert await loop.run_once() == {"ended": 1}
