@@ -113,6 +113,7 @@ def started(store: Store, tmp_path: Path) -> Iterator[Programs]:
         yield each
 
 
+@pytest.mark.slow
 async def test_ten_thousand_lanes_and_fifty_policies(store: Store, started: Programs) -> None:
     """Q-3, Q-4, Q-12, Q-18: each claim gets the best of what its policy and the limits allow, and no less."""
     program = started.start("services.queue_api", CONCURRENCY_LIMITS=LIMITS)

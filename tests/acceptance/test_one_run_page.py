@@ -11,6 +11,7 @@ from tests.support.dev_process import dev, environment
 from tests.support.pages import Page
 
 
+@pytest.mark.slow
 @pytest.mark.needs("git")
 def test_the_page_on_one_run_runs(tmp_path: Path) -> None:
     """L-3, L-5, L-9: let it wait, stop it at once, take it over; each step runs once."""

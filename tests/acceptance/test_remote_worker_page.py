@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.support.dev_process import dev, environment
 from tests.support.pages import ROOT, Page
 from tests.support.wait import until_sync
@@ -17,6 +19,7 @@ PAGE = "docs/how-to/remote-worker.md"
 LAST_WORDS = "the token is wrong, was revoked or has expired"
 
 
+@pytest.mark.slow
 def test_the_page_works_as_it_says(tmp_path: Path) -> None:
     """60-3, 70-43: the token, the unit with its settings, a job, the lock-out."""
     page = Page(PAGE, _here(tmp_path))

@@ -96,6 +96,7 @@ async def stream_of_jobs(url: str) -> AsyncIterator[list[str]]:
             await asyncio.gather(producing, return_exceptions=True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_the_page_on_upgrades_runs(
     store: Store, store_url: str, started: Programs, tmp_path: Path
