@@ -81,9 +81,10 @@ def started(store_url: str, tmp_path: Path) -> Iterator[Programs]:
 async def stream_of_jobs(url: str) -> AsyncIterator[list[str]]:
     """The ids of the jobs that a producer enqueues over HTTP, one after another, as long as this lasts."""
     ids: list[str] = []
+    enough = asyncio.Event()
 
     async def produce(client: Client) -> None:
-        while True:
+        while not enough.is_set():  # a cancel could meet an enqueue whose id is not known yet
             ids.append((await client.enqueue(type="brief")).id)
             await asyncio.sleep(0.02)
 
@@ -92,8 +93,8 @@ async def stream_of_jobs(url: str) -> AsyncIterator[list[str]]:
         try:
             yield ids
         finally:
-            producing.cancel()
-            await asyncio.gather(producing, return_exceptions=True)
+            enough.set()
+            await producing
 
 
 @pytest.mark.slow
