@@ -40,8 +40,11 @@ def essence(output: bytes | str, *, cause: str = "", roots: Sequence[Path] = ())
 
 
 def _telling(lines: Iterable[str]) -> list[str]:
-    """The lines that complain, and the last one, which often says what gave up; each once, some of any."""
-    said = list(dict.fromkeys(line for line in lines if line))
+    """The lines that complain, and the last one, which often says what gave up; each once, some of any.
+
+    A line without a word is none of them: it is the frame at which a spinner was stopped.
+    """
+    said = list(dict.fromkeys(line for line in lines if any(map(str.isalnum, line))))
     found = [line for line in said if not noise.says_nothing(line)] or said
     complaints = [line for line in found if noise.complains(line)]
     if not complaints:

@@ -71,3 +71,9 @@ def test_nothing_takes_long(junk: bytes) -> None:
     signature(output)
     classify(output, exit_code=1)
     assert time.process_time() - began < 1.5
+
+
+def test_the_frame_at_which_a_spinner_was_stopped_says_nothing() -> None:
+    """A hang behind a bare spinner was another failure each time, by chance of the frame, and never stuck."""
+    found = {signature(f"\r|\r/\r-\r{frame}", cause="idle") for frame in ("|", "/", "-", "\\", "⠋", "42%")}
+    assert len(found) == 1
