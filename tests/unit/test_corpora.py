@@ -6,15 +6,19 @@ import subprocess
 
 import pytest
 
-from tests.corpora.runs import STUCK_KINDS, Corpus, load
+from tests.corpora.runs import STUCK_KINDS, Corpus, Part, load
 
 CLASSES = {"transient_runtime", "stuck_no_progress", "deterministic_policy", "deterministic_repo"}
 
 
+SIZES: dict[Part, int] = {"first_third": 20, "rest": 40}
+
+
+@pytest.mark.parametrize("part", SIZES)
 @pytest.mark.parametrize("corpus", ["stuck", "healthy"])
-def test_each_run_can_be_read(corpus: Corpus) -> None:
-    runs = load(corpus, "first_third")
-    assert len(runs) == 20
+def test_each_run_can_be_read(corpus: Corpus, part: Part) -> None:
+    runs = load(corpus, part)
+    assert len(runs) == SIZES[part]
     assert len({run.name for run in runs}) == len(runs)
     for run in runs:
         checked = subprocess.run(
@@ -24,7 +28,8 @@ def test_each_run_can_be_read(corpus: Corpus) -> None:
         assert not run.script.startswith("#")
 
 
-def test_stuck_runs_are_of_every_kind_and_end_in_a_known_way() -> None:
-    runs = load("stuck", "first_third")
+@pytest.mark.parametrize("part", SIZES)
+def test_stuck_runs_are_of_every_kind_and_end_in_a_known_way(part: Part) -> None:
+    runs = load("stuck", part)
     assert {run.kind for run in runs} == set(STUCK_KINDS)
     assert {run.ends for run in runs} <= CLASSES | {"heals"}

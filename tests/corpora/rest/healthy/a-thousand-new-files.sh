@@ -1,0 +1,4 @@
+# a thousand new files
+# kind: odd ending
+mkdir many; for n in $(seq 1000); do echo $n > many/$n; done
+echo done > result

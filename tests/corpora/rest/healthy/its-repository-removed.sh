@@ -1,0 +1,4 @@
+# its repository removed
+# kind: odd ending
+rm -rf .git
+echo done > result

@@ -1,0 +1,3 @@
+# nothing but the file
+# kind: odd ending
+echo done > result

@@ -1,0 +1,4 @@
+# a missing module
+# kind: same failure
+# ends: stuck_no_progress
+python3 -c 'import not_there'
