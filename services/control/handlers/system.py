@@ -7,11 +7,11 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from sluicegate.errors import Invalid
 from sluicegate.http import STORE, body, identity, query, reply
 from sluicegate.operations import narrow_pauses, pause
 from sluicegate.operations.answers import Listed
 from sluicegate.operations.calls import NoFields, PageQuery
+from sluicegate.operations.pause_fields import refusing
 from sluicegate.store import audit, workers
 
 
@@ -26,10 +26,8 @@ async def pause_status(request: web.Request) -> web.Response:
 
 
 async def change_pause(request: web.Request) -> web.Response:
-    try:
+    with refusing(pause.FIELDS):
         call = await body(request, pause.PauseCall)
-    except Invalid as error:
-        raise pause.malformed(error) from None
     return reply(await pause.change(request.app[STORE], call, actor=identity(request).user_id))
 
 
@@ -39,10 +37,8 @@ async def pauses(request: web.Request) -> web.Response:
 
 
 async def change_pauses(request: web.Request) -> web.Response:
-    try:
+    with refusing(narrow_pauses.FIELDS):
         call = await body(request, narrow_pauses.NarrowPauseCall)
-    except Invalid as error:
-        raise narrow_pauses.malformed(error) from None
     return reply(await narrow_pauses.change(request.app[STORE], call, actor=identity(request).user_id))
 
 

@@ -134,17 +134,7 @@ SHIPPED: Final = (
         "busy",
         "transient_runtime",
         r"\btemporarily unavailable\b|\boverloaded_error\b|\brate_limit_(?:error|exceeded)\b"
-        r"|\bRESOURCE_EXHAUSTED\b|"
-        + _http(
-            "429|500|502|503|504|529",
-            "too many requests",
-            "internal server error",
-            "bad gateway",
-            "service unavailable",
-            "gateway time-?out",
-            "server error",
-            "overloaded",
-        ),
+        r"|\bRESOURCE_EXHAUSTED\b|" + _http("429|500|502|503|504|529", *_BUSY),
     ),
     _rule("refused", "deterministic_policy", rf"{_COMPLAINT}(?:{_REFUSED}|{_DENIED})"),
     _rule("last-words-busy", "transient_runtime", r"\btimed?[ -]?out\b|\btry again\b", LAST),

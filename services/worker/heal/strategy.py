@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from services.worker.heal.budgets import Allowed, StepBudget
 
-RETRIED = frozenset({"transient_runtime", "stuck_no_progress"})
+RETRIED: Final = frozenset({"transient_runtime", "stuck_no_progress"})
+"""The classes of failures that another attempt may help (H-3)."""
 
 
 class Move(NamedTuple):

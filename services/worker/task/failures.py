@@ -6,10 +6,10 @@ import re
 from typing import Final, Literal
 
 from services.worker.heal import screen
+from services.worker.heal.strategy import RETRIED
 from sluicegate.failure_rules import FailureClass
 from sluicegate.worker.outcome import JobFailed
 
-RETRYABLE: Final = frozenset({"transient_runtime", "stuck_no_progress"})
 MAX_MESSAGE: Final = 1000
 
 _GIT_SAYS: Final = re.compile(r"^(?:fatal|error|remote|ERROR):|^ ! \[|^!\t")
@@ -18,7 +18,7 @@ _NO_MEANING: Final = re.compile(r"[\W_]*")
 
 def failed(message: str, failure_class: FailureClass | Literal["stuck_no_progress"]) -> JobFailed:
     """The end of the attempt. The message is redacted where it is stored."""
-    return JobFailed(message[:MAX_MESSAGE], retryable=failure_class in RETRYABLE, failure_class=failure_class)
+    return JobFailed(message[:MAX_MESSAGE], retryable=failure_class in RETRIED, failure_class=failure_class)
 
 
 def git_says(output: bytes) -> str:

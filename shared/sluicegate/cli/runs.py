@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
 
@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from sluicegate.client.runs import Runs
     from sluicegate.model import Job
 
+F = TypeVar("F", bound=Callable[..., Any])
 STRATEGIES: Final = ("soft_reset", "hard_reset")
 reason_option = click.option("--reason", metavar="TEXT", help="Why; in the run's events and in the audit.")
+
+
+def on_a_step(command: F) -> F:
+    """What every command that sends a run back to a step takes."""
+    for option in (url_option, json_option, yes_option, reason_option):
+        command = option(command)
+    return click.argument("job_id")(click.argument("step_id")(command))
 
 
 @click.command()
@@ -71,13 +79,8 @@ def resume(job_id: str, summary: str | None, reason: str | None, as_json: bool, 
 
 
 @click.command("retry-step")
-@click.argument("job_id")
-@click.argument("step_id")
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="In the same files, or in rebuilt ones.")
-@reason_option
-@yes_option
-@json_option
-@url_option
+@on_a_step
 def retry_step(
     job_id: str,
     step_id: str,
@@ -99,12 +102,7 @@ def retry_step(
 
 
 @click.command("hard-reset-step")
-@click.argument("job_id")
-@click.argument("step_id")
-@reason_option
-@yes_option
-@json_option
-@url_option
+@on_a_step
 def hard_reset_step(
     job_id: str, step_id: str, reason: str | None, yes: bool, as_json: bool, url: str | None
 ) -> None:
@@ -119,12 +117,7 @@ def hard_reset_step(
 
 
 @click.command("resume-from-step")
-@click.argument("job_id")
-@click.argument("step_id")
-@reason_option
-@yes_option
-@json_option
-@url_option
+@on_a_step
 def resume_from_step(
     job_id: str, step_id: str, reason: str | None, yes: bool, as_json: bool, url: str | None
 ) -> None:

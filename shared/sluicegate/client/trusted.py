@@ -14,7 +14,7 @@ from sluicegate.artifacts import open_store
 from sluicegate.client.answers import JobPage
 from sluicegate.client.patience import Patience
 from sluicegate.client.transport import Change, Results
-from sluicegate.errors import Invalid, OutcomeUnknown, RequestError, StoreFault, StoreUnavailable
+from sluicegate.errors import OutcomeUnknown, RequestError, StoreFault, StoreUnavailable
 from sluicegate.model import Event, Job, NewJob, Pauses
 from sluicegate.operations import (
     credentials,
@@ -38,6 +38,7 @@ from sluicegate.operations.calls import (
     RetryCall,
 )
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
+from sluicegate.operations.pause_fields import refusing
 from sluicegate.operations.reasons import Why
 from sluicegate.settings import Settings
 from sluicegate.store import Store, cancellation, events, shelves, workers
@@ -182,20 +183,16 @@ class TrustedTransport:
         return await pause.status(self._store)
 
     async def change_pause(self, call: bytes) -> pause.PauseStatus:
-        try:
+        with refusing(pause.FIELDS):
             change = decode(call, pause.PauseCall)
-        except Invalid as error:
-            raise pause.malformed(error) from None
         return await pause.change(self._store, change, actor=self._actor)
 
     async def pauses(self) -> Pauses:
         return await narrow_pauses.listing(self._store)
 
     async def change_pauses(self, call: bytes) -> Pauses:
-        try:
+        with refusing(narrow_pauses.FIELDS):
             change = decode(call, narrow_pauses.NarrowPauseCall)
-        except Invalid as error:
-            raise narrow_pauses.malformed(error) from None
         return await narrow_pauses.change(self._store, change, actor=self._actor)
 
     async def workers(self) -> list[Presence]:

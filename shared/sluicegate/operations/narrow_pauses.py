@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from sluicegate.errors import BadRequest, Invalid
+from sluicegate.errors import BadRequest
 from sluicegate.log import log
 from sluicegate.model import PRINTABLE_PATTERN, TYPE_PATTERN, NarrowPause, PauseMode, Pauses, PauseScope
-from sluicegate.operations.pause_fields import checked_reason, until_ms
+from sluicegate.operations.pause_fields import checked_reason, refusing, until_ms
 from sluicegate.pauses import SCOPES
 from sluicegate.repositories import canonical
 from sluicegate.settings import Settings
@@ -40,13 +40,6 @@ class NarrowPauseCall(Struct, rename="camel", forbid_unknown_fields=True, kw_onl
     reason: str | None = None
     until: Annotated[str, Meta(description="when it ends by itself, like 2026-01-31T12:00:00Z")] | None = None
     expected_version: Annotated[int, Meta(ge=0)] | None = None
-
-
-def malformed(error: Invalid) -> Invalid | BadRequest:
-    """The refusal of an undecodable call: what says what, how and why is 400, all else stays 422."""
-    if {each["path"] for each in error.extra["errors"]} & FIELDS:
-        return BadRequest(error.detail, errors=error.extra["errors"])
-    return error
 
 
 async def listing(store: Store) -> Pauses:
@@ -98,10 +91,8 @@ def _what(call: NarrowPauseCall, settings: Settings) -> tuple[PauseScope, str]:
     if value is None:
         raise BadRequest.field("value", f"is needed: which {call.scope}")
     if call.scope == "repository":
-        try:
+        with refusing(FIELDS):
             return call.scope, canonical(value, settings, path="value")
-        except Invalid as error:
-            raise BadRequest(error.detail, errors=error.extra["errors"]) from None
     pattern = TYPE_PATTERN if call.scope == "type" else PRINTABLE_PATTERN
     if not re.search(pattern, value):
         allowed = "a job type like `task`" if call.scope == "type" else "1 to 128 printable characters"

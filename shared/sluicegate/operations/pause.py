@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from sluicegate.errors import BadRequest, Invalid
+from sluicegate.errors import Invalid
 from sluicegate.log import log
 from sluicegate.model import PauseMode, SystemState
 from sluicegate.operations import narrow_pauses
@@ -23,6 +23,8 @@ from sluicegate.store.connection import Store
 
 LATEST: Final = 5
 ENDED: Final = "its time was over"
+FIELDS: Final = frozenset({"action", "mode", "reason", "until"})
+"""Their problems are 400: decode a call within `pause_fields.refusing`."""
 
 
 class PauseCall(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -52,13 +54,6 @@ class PauseStatus(Struct, rename="camel", kw_only=True):
     metrics: dict[str, int | bool]
     drain: Drain
     audit: LatestAudit
-
-
-def malformed(error: Invalid) -> Invalid | BadRequest:
-    """The refusal of an undecodable call: what says how and why is 400, all else stays 422 (70-3, 70-47)."""
-    if {each["path"] for each in error.extra["errors"]} & {"action", "mode", "reason", "until"}:
-        return BadRequest(error.detail, errors=error.extra["errors"])
-    return error
 
 
 async def status(store: Store) -> PauseStatus:

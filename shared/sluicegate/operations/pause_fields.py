@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Final, Literal
 
-from sluicegate.errors import BadRequest
+from sluicegate.errors import BadRequest, Invalid
 from sluicegate.model import PauseMode
 from sluicegate.times import from_rfc3339, now_ms
 
 MAX_REASON: Final = 2000
 MAX_AHEAD_MS: Final = 365 * 86_400_000
 Action = Literal["pause", "resume"]
+
+
+@contextlib.contextmanager
+def refusing(fields: frozenset[str]) -> Iterator[None]:
+    """Problems of these fields are 400; those of any other stay 422 (70-3, 70-47)."""
+    try:
+        yield
+    except Invalid as error:
+        if {each["path"] for each in error.extra["errors"]} & fields:
+            raise BadRequest(error.detail, errors=error.extra["errors"]) from None
+        raise
 
 
 def checked_reason(

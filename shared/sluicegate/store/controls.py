@@ -122,13 +122,11 @@ async def page(
 ) -> tuple[list[ControlEvent], str | None]:
     """What was done to a run, oldest first, and the cursor of the next page. Raises NotFound, Invalid."""
     low = positions.after_cursor(cursor)
-    there, entries = (
-        (0, [])
-        if not ID_PATTERN.match(job_id)
-        else await store.commands(
-            ("EXISTS", keys.job(job_id)),
-            ("XRANGE", keys.job_controls(job_id), low, "+", "COUNT", limit + 1),
-        )
+    if not ID_PATTERN.match(job_id):
+        raise words.refused("JOB_NOT_FOUND", job_id)
+    there, entries = await store.commands(
+        ("EXISTS", keys.job(job_id)),
+        ("XRANGE", keys.job_controls(job_id), low, "+", "COUNT", limit + 1),
     )
     if not there:
         raise words.refused("JOB_NOT_FOUND", job_id)

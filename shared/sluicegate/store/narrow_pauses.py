@@ -77,5 +77,5 @@ async def bring_back(store: Store) -> int:
 
 async def repair(store: Store) -> Sequence[str]:
     """Make the records and what claims look at agree, in doubt paused; the names of those that differed."""
-    (names,) = await store.run("repair_pauses")
-    return names  # type: ignore[no-any-return]
+    names: list[str] = (await store.run("repair_pauses"))[0]
+    return names

@@ -10,7 +10,7 @@ from msgspec import Struct
 from sluicegate.errors import OutcomeUnknown, RequestError, StoreError, from_problem
 from sluicegate.log import log
 from sluicegate.model import Job, LiveControl, NarrowPause, Pauses, SystemState
-from sluicegate.operations import calls
+from sluicegate.operations import calls, run_state
 from sluicegate.operations.kept_work import Fact
 from sluicegate.store.claims import Wishes
 from sluicegate.store.endings import Complete, Ending, Fail, Release
@@ -125,9 +125,8 @@ def wishes(item: Item) -> Wishes | RequestError:
 
 def live_control(job: Job) -> LiveControl | None:
     """What operators want of the run, as the job shows it."""
-    found = job.payload.get("liveControl")
     try:
-        return None if found is None else msgspec.convert(found, LiveControl)
+        return run_state.live_control(job)
     except msgspec.ValidationError as error:
         # A newer server's words: no reason to lose the lease of what runs.
         log.warning("worker.control.unreadable", job_id=job.id, error=str(error))
