@@ -22,6 +22,7 @@ from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.job_builder import past
 from tests.support.origin import Origin
 from tests.support.programs import Program, Programs, Way, programs
+from tests.support.tasks import payload
 from tests.support.wait import until
 
 LEASE_SECONDS = 2
@@ -90,16 +91,8 @@ class Story:
             f"done; echo {number} > file-{number}"
             for number in (1, 2, 3)
         ]
-        payload: dict[str, Any] = {
-            "repository": str(self.origin.path),
-            "targetRuntime": "shell",
-            "task": {
-                "instructions": "Improve it",
-                "git": {"newBranch": "result"},
-                "steps": [{"instructions": step} for step in steps],
-            },
-        }
-        enqueued = await job_operations.enqueue(self.store, NewJob(type="task", payload=payload), actor="me")
+        new = NewJob(type="task", payload=payload(self.origin, *steps))
+        enqueued = await job_operations.enqueue(self.store, new, actor="me")
         self.job_id = enqueued.job.id
 
     def may_go(self, *names: str | int) -> None:

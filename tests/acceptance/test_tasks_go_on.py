@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 
 from sluicegate.model import NewJob
 from sluicegate.operations import jobs as job_operations
+from sluicegate.settings import Settings
 from sluicegate.store import Store, events, jobs, shelves
 from tests.support.marked import marked
 from tests.support.origin import Origin
 from tests.support.programs import Programs, Way, programs
+from tests.support.tasks import payload
 from tests.support.wait import until
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return msgspec.structs.replace(settings, allow_local_repositories=True)
 
 
 @pytest.fixture
@@ -33,21 +40,8 @@ async def test_a_worker_killed_in_step_four_of_five(store: Store, started: Progr
         f"echo ran >> {marks}/4; test $(wc -l < {marks}/4) = 2 || sleep 600; seq 4 >> file",
         f"echo ran >> {marks}/5; seq 5 >> file",
     ]
-    payload: dict[str, Any] = {
-        "repository": str(origin.path),
-        "targetRuntime": "shell",
-        "task": {
-            "instructions": "Count",
-            "git": {"newBranch": "result"},
-            "steps": [{"instructions": script} for script in scripts],
-        },
-    }
-    allowing = type(store.settings)(
-        **{**{name: getattr(store.settings, name) for name in store.settings.__struct_fields__},
-           "allow_local_repositories": True}
-    )  # fmt: skip
-    store.settings = allowing
-    job = (await job_operations.enqueue(store, NewJob(type="task", payload=payload), actor="ann")).job
+    new = NewJob(type="task", payload=payload(origin, *scripts))
+    job = (await job_operations.enqueue(store, new, actor="ann")).job
     reach = await started.reach()
     first = started.start("services.worker", WORKER_ID="first", **reach)
     await until((marks / "4").exists, "the fourth step runs", timeout=90)

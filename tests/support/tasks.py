@@ -1,8 +1,9 @@
-"""Running a task's next attempt on a recorded queue."""
+"""Tasks of shell steps: what a producer enqueues, and an attempt on a recorded queue."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,10 +11,25 @@ import pytest
 from services.worker.task.handler import run_task
 from sluicegate.settings import WorkerSettings
 from sluicegate.worker.outcome import JobFailed
+from tests.support.origin import Origin
 from tests.support.recorded_context import Kept, attempt
 
 NewTask = Callable[..., Kept]
 """The fixture `new_task`: scripts of the steps, and what else the payload says."""
+
+
+def payload(origin: Origin, *scripts: str, **task: Any) -> dict[str, Any]:
+    """A task's payload: these scripts are its steps, and its branch is `result`. task: more of its fields."""
+    return {
+        "repository": str(origin.path),
+        "targetRuntime": "shell",
+        "task": {
+            "instructions": "Improve it",
+            "git": {"newBranch": "result"},
+            "steps": [{"instructions": script} for script in scripts],
+            **task,
+        },
+    }
 
 
 async def run(kept: Kept, settings: WorkerSettings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -25,6 +26,7 @@ from sluicegate.worker.transports import Claimed, Found, Transport
 from sluicegate.worker.transports.http import HttpTransport
 from sluicegate.worker.transports.redis import RedisTransport
 from tests.support.job_builder import JobBuilder
+from tests.support.origin import Origin
 from tests.support.wait import until
 
 Hearing = Literal["hearing", "deaf", "unaware", "unwatchable"]
@@ -114,6 +116,11 @@ async def transport(way: Way) -> AsyncIterator[Transport]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    return Origin(tmp_path / "remote")
 
 
 @pytest.fixture

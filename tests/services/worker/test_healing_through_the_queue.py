@@ -18,12 +18,8 @@ from sluicegate.settings import Settings
 from sluicegate.store import Store, dead_letters, events, jobs, shelves
 from tests.services.worker.conftest import Way, ended, working
 from tests.support.origin import Origin
+from tests.support.tasks import payload
 from tests.support.wait import until
-
-
-@pytest.fixture
-def origin(tmp_path: Path) -> Origin:
-    return Origin(tmp_path / "remote")
 
 
 @pytest.fixture
@@ -43,17 +39,7 @@ def settings(settings: Settings) -> Settings:
 async def enqueued(
     store: Store, origin: Origin, *scripts: str, limits: dict[str, float] | None = None, **fields: Any
 ) -> Job:
-    payload: dict[str, Any] = {
-        "repository": str(origin.path),
-        "targetRuntime": "shell",
-        "task": {
-            "instructions": "Improve it",
-            "git": {"newBranch": "result"},
-            "limits": limits or {},
-            "steps": [{"instructions": script} for script in scripts],
-        },
-    }
-    new = NewJob(type="task", payload=payload, **fields)
+    new = NewJob(type="task", payload=payload(origin, *scripts, limits=limits or {}), **fields)
     return (await job_operations.enqueue(store, new, actor="someone")).job
 
 

@@ -21,11 +21,6 @@ EFFORT = {"codex": 'model_reasoning_effort="high"', "claude": "high", "gemini": 
 
 
 @pytest.fixture
-def origin(tmp_path: Path) -> Origin:
-    return Origin(tmp_path / "remote")
-
-
-@pytest.fixture
 def settings(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, allow_local_repositories=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -18,12 +17,8 @@ from sluicegate.store import Store, cancellation, events, jobs, shelves
 from tests.services.worker.conftest import Way, ended, working
 from tests.support.job_builder import WORKER, JobBuilder
 from tests.support.origin import Origin
+from tests.support.tasks import payload
 from tests.support.wait import until
-
-
-@pytest.fixture
-def origin(tmp_path: Path) -> Origin:
-    return Origin(tmp_path / "remote")
 
 
 @pytest.fixture
@@ -32,16 +27,8 @@ def settings(settings: Settings) -> Settings:
 
 
 async def enqueued(store: Store, origin: Origin, *scripts: str) -> Job:
-    payload: dict[str, Any] = {
-        "repository": str(origin.path),
-        "targetRuntime": "shell",
-        "task": {
-            "instructions": "Improve it",
-            "git": {"newBranch": "result"},
-            "steps": [{"instructions": script} for script in scripts],
-        },
-    }
-    return (await job_operations.enqueue(store, NewJob(type="task", payload=payload), actor="someone")).job
+    new = NewJob(type="task", payload=payload(origin, *scripts))
+    return (await job_operations.enqueue(store, new, actor="someone")).job
 
 
 async def test_a_task_from_enqueue_to_branch(store: Store, way: Way, origin: Origin) -> None:
