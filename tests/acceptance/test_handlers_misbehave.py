@@ -64,7 +64,7 @@ async def test_the_time_limit_ends_the_job_and_its_processes(store: Store, start
     """70-52: failed with class run_timeout, no retry, though a heartbeat past the limit is refused."""
     make = JobBuilder(store)
     payload = {"commands": [[sys.executable, "-c", "import signal; signal.signal(2, 1)\n" + TREE]]}
-    (job_id,) = await make.enqueued(make.submission("command", payload=payload, max_run_ms=700))
+    (job_id,) = await make.enqueued(make.submission("command", payload=payload, max_run_ms=3000))
     worker = await started.worker(
         WORKER_HEARTBEAT_SECONDS="0.05", WORKER_LEASE_SECONDS="60", STOP_SIGINT_GRACE_SECONDS="0.5"
     )

@@ -99,8 +99,8 @@ ALIVE = {
 
 @pytest.mark.parametrize("script", ALIVE.values(), ids=ALIVE)
 async def test_life_is_not_taken_for_silence(tmp_path: Path, script: str) -> None:
-    """For longer than a silence may last, with signs of life a tenth of that apart."""
-    async with watching(tmp_path, script, idle=1.0, wall=4.0) as watched:
+    """For longer than a silence may last, with signs of life far more often. An interpreter starts first."""
+    async with watching(tmp_path, script, idle=3.0, wall=6.5) as watched:
         assert (await watched.limit())[0] == "wall"
 
 
