@@ -82,6 +82,26 @@ class RedactedStream:
         self._kept = b""
         self._given = 0
         """So many of the bytes that are kept were given out: they are the surroundings of what comes."""
+        self._peeked = 0
+        """So many of the bytes behind those were shown already to who watches."""
+        self.live = b""
+        """What was given out last, without the bytes that `peek` had shown."""
+
+    @property
+    def held(self) -> int:
+        """So many bytes are held back that nobody was shown."""
+        return len(self._kept) - self._given - self._peeked
+
+    def peek(self, most: int) -> bytes:
+        """What is held back, but for what was shown, up to `most` bytes of it: for who watches live.
+
+        It stays held back for everybody else, and a secret that it turns out to begin is still found: its
+        mark then comes behind the bytes that were shown. Ask for no more than may be seen of a secret.
+        """
+        start = self._given + self._peeked
+        shown = self._kept[start : self._given + most]
+        self._peeked += len(shown)
+        return shown
 
     def feed(self, chunk: bytes) -> bytes:
         """What can be given out now."""
@@ -113,7 +133,10 @@ class RedactedStream:
             self._note(data, taken)
         keep = max(0, hold - LOOK_BEHIND)
         self._kept, self._given = data[keep:], hold - keep
-        return _replaced(data, taken, start, hold)
+        out = _replaced(data, taken, start, hold)
+        self.live = _replaced(data, taken, start + self._peeked, hold) if self._peeked else out
+        self._peeked = max(0, start + self._peeked - hold)
+        return out
 
     def _note(self, data: bytes, taken: Sequence[Match]) -> None:
         """What was found and is replaced."""
@@ -142,8 +165,9 @@ class SecretFinder(RedactedStream):
 def _replaced(data: bytes, found: Sequence[Match], start: int, end: int) -> bytes:
     parts, place = [], start
     for match in found:
-        parts += [data[place : match.start], _instead(match)]
-        place = match.end
+        if match.end > start:
+            parts += [data[place : match.start], _instead(match)]
+            place = match.end
     return b"".join([*parts, data[place:end]]) if parts else data[start:end]
 
 

@@ -22,7 +22,7 @@ def _open(*, over_blanks: bool) -> re.Pattern[bytes]:
     """A start behind which all that there is may still belong to a match."""
     return re.compile(
         b"|".join(
-            b"(?:%b)%b\\Z" % (b"|".join(map(re.escape, starts)), shape.goes_on)
+            b"%b(?:%b)%b\\Z" % (shape.behind, b"|".join(map(re.escape, starts)), shape.goes_on)
             for shape, starts in zip(SHAPES, _STARTS, strict=True)
             if shape.over_blanks == over_blanks
         )

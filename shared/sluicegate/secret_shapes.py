@@ -31,6 +31,11 @@ class Shape(NamedTuple):
     over_blanks: bool = False
     """Whether blanks may stand there."""
 
+    @property
+    def behind(self) -> bytes:
+        """What a start must not stand behind, as the pattern has it."""
+        return _NOT_IN_WORD if self.pattern.startswith(_NOT_IN_WORD) else b""
+
 
 _NOT_IN_WORD: Final = rb"(?<![A-Za-z0-9_])"
 SHAPES: Final = (

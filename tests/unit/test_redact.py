@@ -216,3 +216,47 @@ def test_ordinary_output_is_not_held_back() -> None:
     assert stream.feed(b"Continue? [y/n]") == b"Continue? [y/n]"
     assert stream.feed(b"pass h") == b"pass "
     assert stream.feed(b"i\n") == b"hi\n"
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "ghp_0123456789abcdefABCD", "with blank in it"])
+def test_who_watches_sees_at_most_the_beginning_of_a_secret(secret: str) -> None:
+    """L-14, 70-31: typed letter by letter, with a look after each: three bytes of it and the mark."""
+    stream = Redactor(VALUES).stream()
+    seen = b""
+    for letter in f"x {secret}\n y":
+        stream.feed(letter.encode())
+        seen += stream.live + stream.peek(3)
+    stream.close()
+    assert seen + stream.live == f"x {secret[:3]}[redacted]\n y".encode()
+
+
+@settings(max_examples=100, deadline=None)
+@given(pieces=st.lists(PIECES, max_size=10), cuts=SPLIT, looks=st.lists(st.booleans(), max_size=14))
+def test_a_look_shows_nothing_twice_and_changes_nothing(
+    pieces: list[str], cuts: list[int], looks: list[bool]
+) -> None:
+    """L-14: the stream gives what it would have given; who watches sees that, and 3 bytes before a mark."""
+    data = "".join(pieces).encode()
+    redactor = Redactor(VALUES)
+    stream, seen, out = redactor.stream(), b"", b""
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    for at, (start, end) in enumerate(pairwise(places)):
+        out += stream.feed(data[start:end])
+        seen += stream.live
+        if at < len(looks) and looks[at]:
+            seen += stream.peek(3)
+    out += stream.close()
+    seen += stream.live
+    assert out == redactor.data(data)
+    if b"[redacted]" not in out:
+        assert seen == out
+    assert len(seen) <= len(out) + 3 * out.count(b"[redacted]")
+
+
+def test_what_is_typed_within_a_word_is_no_token() -> None:
+    """A token begins at a word's beginning: `task-list` is echoed as it is typed."""
+    stream = Redactor().stream()
+    assert (
+        b"".join(stream.feed(bytes([each])) for each in b"task-list.txt and mysk-1")
+        == b"task-list.txt and mysk-1"
+    )

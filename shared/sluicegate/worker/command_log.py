@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from sluicegate.redact import RedactedStream, Redactor
+from sluicegate.worker.terminal import QUIET_SECONDS, SEEN_OF_A_SECRET, Terminal
 
 EVENT_CHARACTERS: Final = 8 * 1024
 FLUSH_SECONDS: Final = 0.2
@@ -27,12 +28,23 @@ class CommandLog:
 
     emit: called with (text, stream); max_bytes: most that such a text may take as JSON.
     path: gets all of the output, in order of arrival, appended. tail: the last of it, redacted like the
-    rest: what is cut off raw may begin within a secret, which nothing would find any more.
+    rest: what is cut off raw may begin within a secret, which nothing would find any more. terminal: it shows
+    what comes from a pseudo-terminal.
     """
 
-    def __init__(self, redactor: Redactor, emit: Emit, path: Path | None, *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        redactor: Redactor,
+        emit: Emit,
+        path: Path | None,
+        *,
+        max_bytes: int,
+        terminal: Terminal | None = None,
+    ) -> None:
         self._redactor = redactor
         self._emit = emit
+        self._terminal = terminal
+        self._quiet: asyncio.TimerHandle | None = None
         self._max_bytes = max_bytes
         self._file: BinaryIO | None = path.open("ab") if path else None
         self.tail = bytearray()
@@ -49,13 +61,18 @@ class CommandLog:
         if stream not in self._streams:
             self._streams[stream] = self._redactor.stream()
             self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("replace")
-        self._add(self._streams[stream].feed(chunk), stream)
+        redacted = self._streams[stream]
+        self._add(redacted.feed(chunk), stream)
+        if stream == "pty" and self._terminal is not None:
+            self._show(self._terminal, redacted)
 
     async def close(self) -> None:
         """Emit what is left and close the file. Raises what `emit` raised, now or before."""
         try:
             for stream, redacted in self._streams.items():
                 self._add(redacted.close(), stream, last=True)
+                if stream == "pty" and self._terminal is not None:
+                    self._show(self._terminal, redacted)
             self._closing.set()
             self._filled.set()
             await self._task
@@ -63,6 +80,23 @@ class CommandLog:
             self._task.cancel()
             if self._file:
                 self._file.close()
+
+    def _show(self, terminal: Terminal, redacted: RedactedStream) -> None:
+        """What came, and after a moment of quiet the first bytes of what is held back."""
+        if redacted.live:
+            terminal.show(redacted.live)
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
+        if redacted.held:
+            self._quiet = asyncio.get_running_loop().call_later(
+                QUIET_SECONDS, self._show_beginning, terminal, redacted
+            )
+
+    def _show_beginning(self, terminal: Terminal, redacted: RedactedStream) -> None:
+        self._quiet = None
+        if beginning := redacted.peek(SEEN_OF_A_SECRET):
+            terminal.show(beginning)
 
     def _add(self, data: bytes, stream: str, *, last: bool = False) -> None:
         if self._file and data:

@@ -24,6 +24,7 @@ from sluicegate.worker.attempt import RunningAttempt
 from sluicegate.worker.holds import Holds
 from sluicegate.worker.outbox import Outbox
 from sluicegate.worker.outcome import JobCancelled, JobFailed, JobReleased
+from sluicegate.worker.terminal import Terminal
 from sluicegate.worker.texts import storable, storable_all
 from sluicegate.worker.transports import Transport
 from sluicegate.worker.watching import TimeLimit, Watch
@@ -71,7 +72,7 @@ class JobContext:
     JobCancelled, JobReleased or LeaseLost: let those through.
     """
 
-    __slots__ = ("_attempt", "_job", "_parts", "_redactor", "_seq", "_workspace")
+    __slots__ = ("_attempt", "_job", "_parts", "_redactor", "_seq", "_shown_on", "_workspace")
 
     def __init__(self, attempt: RunningAttempt, parts: WorkerParts) -> None:
         self._attempt = attempt
@@ -79,6 +80,7 @@ class JobContext:
         self._job: Job | None = None
         self._redactor: Redactor | None = None
         self._workspace: Path | None = None
+        self._shown_on: Terminal | None = None
         self._seq = 0
 
     @property
@@ -111,6 +113,13 @@ class JobContext:
         if self._redactor is None:
             self._redactor = self._parts.redactor.copy()
         return self._redactor
+
+    @property
+    def terminal(self) -> Terminal:
+        """What this attempt's commands show on their pseudo-terminals, and the way to type into them."""
+        if self._shown_on is None:
+            self._shown_on = Terminal()
+        return self._shown_on
 
     @property
     def workspace(self) -> Path:
@@ -303,7 +312,7 @@ class JobContext:
         place = Place(stage, step_id, step_index, attempt)
         if self._attempt.holds.hard:
             await self._stand_still(place, log_path)
-        output = self._terminal(place, log_path)
+        output = self._log_of(place, log_path)
         watch = watch or TimeLimit(timeout_seconds)
 
         def take(chunk: bytes, stream: str) -> None:
@@ -316,6 +325,7 @@ class JobContext:
                 cwd=cwd or self.workspace,
                 env=os.environ if env is None else env,
                 pty=pty,
+                size=self.terminal.size,
                 on_output=take,
                 grace=Grace(
                     sigint_seconds=self.settings.stop_sigint_grace_seconds,
@@ -335,6 +345,8 @@ class JobContext:
         """Wait for the command, and stop it when the attempt is asked to end."""
         attempt = self._attempt
         attempt.commands.add(command)
+        if command.size is not None:
+            self.terminal.attach(command)
         waiting = asyncio.ensure_future(command.wait())
         interrupted = asyncio.ensure_future(attempt.interruption_event().wait())
         limit = asyncio.ensure_future(_stop_when_over(command, watch, attempt.holds, output))
@@ -359,24 +371,25 @@ class JobContext:
             standing.cancel()
             interrupted.cancel()
             attempt.stopped.discard(command)
+            self.terminal.detach(command)
             if command.has_ended:  # else the attempt goes on ending it
                 attempt.command_ended(command)
 
     async def _stand_still(self, place: Place, log_path: Path | None) -> None:
         await standing_still.at_checkpoint(
-            self._attempt, self.event, lambda: self._terminal(place, log_path), place.step
+            self._attempt, self.event, lambda: self._log_of(place, log_path), place.step
         )
         self._obey()
 
-    def _terminal(self, place: Place, log_path: Path | None) -> CommandLog:
-        """Where output goes: into log events that say where it comes from, and into a file."""
+    def _log_of(self, place: Place, log_path: Path | None) -> CommandLog:
+        """Where output goes: into log events that say where it comes from, into a file, onto the terminal."""
         from sluicegate.worker.command_log import CommandLog
 
         async def emit(text: str, stream: str) -> None:
             await self.log(text, stream=stream, **place._asdict())  # type: ignore[arg-type]
 
         text_bytes = max(1, self.settings.max_event_bytes - EVENT_FRAME_BYTES)
-        return CommandLog(self.redactor, emit, log_path, max_bytes=text_bytes)
+        return CommandLog(self.redactor, emit, log_path, max_bytes=text_bytes, terminal=self.terminal)
 
     def _obey(self) -> None:
         match self._attempt.interruption:

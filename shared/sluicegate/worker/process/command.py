@@ -59,7 +59,7 @@ class CommandNotStarted(Exception):
 
 
 class Command:
-    """A running command. `pid` leads its process group.
+    """A running command. `pid` leads its process group. `size`: its terminal's, None without one.
 
     It ends when its whole tree has: `wait` and `stop` return after that, with the last of the output
     delivered. Cancelling either leaves it running: then call `kill_now`. It never outlives this process.
@@ -67,6 +67,7 @@ class Command:
 
     def __init__(self, link: GuardLink, streams: Streams, grace: Grace, redactor: Redactor) -> None:
         self.pid = 0
+        self.size: tuple[int, int] | None = None
         self._link = link
         self._streams = streams
         self._grace = grace
@@ -117,6 +118,7 @@ class Command:
             raise CommandNotStarted(argv[0], str(error)) from error
         streams.given_away()
         command = cls(link, streams, grace, redactor or Redactor())
+        command.size = size if pty else None
         streams.follow(asyncio.get_running_loop(), on_output)
         link.listen(command._hear, command._guard_done.set)
         try:
@@ -187,6 +189,7 @@ class Command:
 
     def resize(self, columns: int, rows: int) -> None:
         """The terminal's size from now on (SIGWINCH tells the command)."""
+        self.size = columns, rows
         self._streams.resize(columns, rows)
 
     def kill_now(self) -> None:
