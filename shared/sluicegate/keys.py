@@ -48,6 +48,22 @@ def job_controls(job_id: str) -> str:
     return f"{Q}job:{job_id}:controls"
 
 
+def job_live(job_id: str) -> str:
+    return f"{Q}job:{job_id}:live"
+
+
+def job_terminal(job_id: str) -> str:
+    return f"{Q}job:{job_id}:terminal"
+
+
+def job_typed(job_id: str) -> str:
+    return f"{Q}job:{job_id}:typed"
+
+
+def job_watched(job_id: str) -> str:
+    return f"{Q}job:{job_id}:watched"
+
+
 def status(name: str) -> str:
     return f"{Q}status:{name}"
 
@@ -89,6 +105,9 @@ CATALOGUE: Final[dict[str, str]] = {
     "job:<id>:artifacts": "hash: name -> artifact JSON",
     "job:<id>:facts": "hash: name -> value, like the start commit",
     "job:<id>:controls": "stream: what operators did to it, never trimmed",
+    "job:<id>:terminal": "stream, expires: what the run's terminal showed lately, by lease token and place",
+    "job:<id>:typed": "stream, expires: what operators typed that the run's terminal has not got yet",
+    "job:<id>:watched": "string, expires: there while somebody watches the run's terminal",
     "lane:<lane><class>": "stream, group `workers`: waiting (undelivered) and running (pending) entries",
     "lanes": "hash: lane and class -> number of waiting entries; there while the stream has entries",
     "ready": "zset: every lane with waiting entries, by (priority, age of head)",
@@ -116,5 +135,10 @@ CATALOGUE: Final[dict[str, str]] = {
     "worker:<worker>": "string, expires: presence as JSON",
     "heard:<worker>": "string, expires: the policy of a worker's last claim over HTTP, as JSON",
 }
-EXPIRING: Final = frozenset({"claim:<worker>", "unique:<scope>:<key>", "worker:<worker>", "heard:<worker>"})
+EXPIRING: Final = frozenset(
+    {
+        "claim:<worker>", "unique:<scope>:<key>", "worker:<worker>", "heard:<worker>", "job:<id>:terminal",
+        "job:<id>:typed", "job:<id>:watched",
+    }
+)  # fmt: skip
 PERMANENT: Final = frozenset(CATALOGUE) - EXPIRING

@@ -121,6 +121,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         Count, says("log events of one job; what is beyond is only in the artifact")
     ] = 4_194_304
     job_log_max_entries: Annotated[Count, says("log events of one job, in number")] = 20_000
+    terminal_scrollback_bytes: Annotated[
+        Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)],
+        says("of a run's terminal: so much is kept in the store for who comes to watch"),
+    ] = 256 * 1024
     idempotency_seconds: Annotated[Seconds, says("how long an idempotency key is remembered")] = 86_400.0
     default_repository_host: Annotated[str, says("the host that `owner/name` means")] = "github.com"
     allow_local_repositories: Annotated[bool, says("accept paths and file: URLs as repositories")] = False

@@ -26,10 +26,11 @@ from sluicegate.store import (
     scripts,
     shelves,
     sweeping,
+    terminals,
 )
 from sluicegate.store import workers as presence
 from sluicegate.store.connection import Store
-from tests.support import leftovers
+from tests.support import leftovers, live
 from tests.support.contents import contents
 from tests.support.job_builder import JobBuilder
 from tests.support.tokens import worker_token
@@ -171,6 +172,10 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
     limits = {"max_log_bytes": 1, "max_log_entries": 1}
     item = (running.job_id, 1, "info", "a long line", "", 1, 1)
     await store.run("append_events", [item], worker="worker-1", **limits)
+    await live.session(store, running.job_id, 1, granted_to="ann")
+    await terminals.keep_watched(store, [running.job_id])
+    await terminals.show(store, "worker-1", running.job_id, 1, [terminals.Piece(0, "d", b"x")])
+    await terminals.type_into(store, running.job_id, "ann", "d", b"x")
     await pause.change(store, action="pause", mode="drain", reason="upgrade", actor="ann")
     await pause.change(store, action="resume", actor="ann", force=True)
     await narrow_pauses.change(

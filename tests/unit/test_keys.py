@@ -41,7 +41,8 @@ def test_every_catalogued_key_is_built_somewhere() -> None:
     values = {value.removeprefix(keys.Q) for value in vars(keys).values() if isinstance(value, str)}
     made = {
         keys.job("<>"), keys.job_events("<>"), keys.status("<>"), keys.bell("<>"), keys.worker("<>"),
-        keys.heard("<>"), keys.job_controls("<>"),
+        keys.heard("<>"), keys.job_controls("<>"), keys.job_terminal("<>"), keys.job_typed("<>"),
+        keys.job_watched("<>"),
         *(keys.job_shelf("<>", shelf) for shelf in ("steps", "artifacts", "facts")),
     }  # fmt: skip
     everything = shapes | values | {each.removeprefix(keys.Q) for each in made} | {"unique:<>:<>"}

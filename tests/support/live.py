@@ -1,0 +1,28 @@
+"""A live session as the store keeps it, in the state that a test starts from."""
+
+from __future__ import annotations
+
+from sluicegate import keys
+from sluicegate.store.connection import Store
+
+HOUR_MS = 3_600_000
+
+
+async def session(
+    store: Store,
+    job_id: str,
+    token: int,
+    *,
+    status: str = "ready",
+    granted_to: str | None = None,
+    for_ms: int = HOUR_MS,
+) -> None:
+    """The run's session, held by the attempt of this token; with a grant when `granted_to` is given."""
+    until = await store.now_ms() + for_ms
+    grant = ["rw_by", granted_to, "rw_until", until] if granted_to else []
+    key = keys.job_live(job_id)
+    await store.commands(
+        ("DEL", key),
+        ("HSET", key, "id", "session-1", "provider", "browser", "status", status, "token", token, *grant),
+        ("PEXPIRE", key, HOUR_MS),
+    )
