@@ -55,13 +55,19 @@ def low(place: Position | None) -> str:
 
 
 def high(place: Position | None) -> str:
-    """An exclusive upper bound, as XRANGE takes it."""
-    return "+" if place is None else f"({entry_id(place)}"
+    """An exclusive upper bound, as XRANGE takes it. Before the first place of all it would refuse one."""
+    if place is None:
+        return "+"
+    return f"({entry_id(place)}" if place > (0, 0) else "0-0"
 
 
-def before_cursor(cursor: str | None) -> str:
-    """Where a page of a stream, newest first, goes on: the bound that XREVRANGE takes. Raises Invalid."""
-    return high(_cursor(cursor))
+def before_cursor(cursor: str | None, until_ms: int | None = None) -> str:
+    """Where a page of a stream, newest first, goes on: the bound that XREVRANGE takes. Raises Invalid.
+
+    until_ms: itself and what came later is left out, wherever the cursor is.
+    """
+    places = [_cursor(cursor), None if until_ms is None else (until_ms, 0)]
+    return high(min((place for place in places if place is not None), default=None))
 
 
 def after_cursor(cursor: str | None) -> str:

@@ -73,6 +73,8 @@ async def test_after_and_before_are_exclusive_and_chronological(api: Api) -> Non
     assert (await page(api, job_id, after="2999-01-01T00:00:00Z"))["items"] == []
     assert (await page(api, job_id, before="2999-01-01T00:00:00Z"))["items"] == everything
     assert (await page(api, job_id, after="2001-01-01T00:00:00Z"))["items"] == everything
+    for first_of_all in ("1960-01-01T00:00:00Z", "0-0"):
+        assert (await page(api, job_id, before=first_of_all))["items"] == []
 
 
 async def test_a_cursor_goes_on_in_its_own_sort(api: Api) -> None:
