@@ -8,7 +8,7 @@ from services.control.handlers import pages, sessions, static_files, system, tas
 from sluicegate.http import Endpoint
 from sluicegate.model import Job, Pauses
 from sluicegate.operations.answers import Listed
-from sluicegate.operations.calls import NoFields, PageQuery
+from sluicegate.operations.calls import AuditQuery, NoFields, PageQuery
 from sluicegate.operations.narrow_pauses import NarrowPauseCall
 from sluicegate.operations.pause import PauseCall, PauseStatus
 from sluicegate.operations.run_control import ControlCall
@@ -41,7 +41,7 @@ API: Final = (
     ),
     Endpoint(
         method="GET", path="/api/system/audit", handler=system.audit_page, may="viewer", tag="system",
-        summary="Who did what, newest first", query=PageQuery, replies={200: Listed[AuditEntry]},
+        summary="Who did what, newest first", query=AuditQuery, replies={200: Listed[AuditEntry]},
     ),
     Endpoint(
         method="GET", path="/api/system/workers", handler=system.worker_list, may="viewer", tag="system",

@@ -8,11 +8,11 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from sluicegate.http import STORE, body, identity, query, reply
-from sluicegate.operations import narrow_pauses, pause
+from sluicegate.operations import audit, narrow_pauses, pause
 from sluicegate.operations.answers import Listed
-from sluicegate.operations.calls import NoFields, PageQuery
+from sluicegate.operations.calls import AuditQuery, NoFields
 from sluicegate.operations.pause_fields import refusing
-from sluicegate.store import audit, workers
+from sluicegate.store import workers
 
 
 class WorkersPage(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -43,9 +43,7 @@ async def change_pauses(request: web.Request) -> web.Response:
 
 
 async def audit_page(request: web.Request) -> web.Response:
-    page = query(request, PageQuery)
-    entries, cursor = await audit.page(request.app[STORE], cursor=page.cursor, limit=page.limit)
-    return reply(Listed(items=entries, next_cursor=cursor))
+    return reply(await audit.page(request.app[STORE], query(request, AuditQuery)))
 
 
 async def worker_list(request: web.Request) -> web.Response:

@@ -144,6 +144,17 @@ WHOLE: Final[dict[str, Any]] = {
         "until": None,
         "version": 4,
     },
+    "AuditEntry": {
+        "id": EVENT_ID,
+        "control": "worker_pause",
+        "action": "pause",
+        "mode": "drain",
+        "reason": "deploying version 12",
+        "actorUserId": "ann",
+        "target": None,
+        "forced": False,
+        "createdAt": MOMENT,
+    },
     "ToolCall": {"tool": "queue.get", "arguments": {"jobId": JOB_ID}},
 }
 """By the name of a struct."""

@@ -34,6 +34,26 @@ WorkerCapabilities = Annotated[
 WaitSeconds = Annotated[float, Meta(ge=0, le=30, description="how long to wait for work to come")]
 MaxJobs = Annotated[int, Meta(ge=1, le=100, description="most jobs to take")]
 RequestId = Annotated[Name, Meta(description="drawn by the worker: repeated, it gets the same jobs again")]
+AuditControl = Literal[
+    "worker_pause",
+    "task_run",
+    "job_cancel",
+    "dead_letter_redrive",
+    "dead_letter_purge",
+    "worker_token",
+    "operator_token",
+]
+AuditAction = Literal[
+    "pause", "resume", "takeover", "request", "redrive", "purge", "create", "revoke", "rotate"
+]
+AuditTarget = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=2_000,
+        description="id of a job or token; or `type:`, `repository:`, `capability:` or `worker:`, and which",
+    ),
+]
 FailureClass = Annotated[Name, Meta(description="what kind of failure it is, to find and count them by")]
 
 
@@ -174,6 +194,21 @@ class DeadLettersQuery(Call):
     type: JobType | None = None
     repository: Annotated[str, Meta(description="`owner/name` or a URL")] | None = None
     failure_class: FailureClass | None = None
+    cursor: Cursor | None = None
+    limit: PageSize = 50
+
+
+class AuditQuery(Call):
+    """Entries that fit every field that is set."""
+
+    control: Annotated[AuditControl | None, Meta(description="what was acted on")] = None
+    action: Annotated[AuditAction | None, Meta(description="what was done")] = None
+    actor: Annotated[Name, Meta(description="who did it; `system` for what ended by itself")] | None = None
+    target: AuditTarget | None = None
+    since: Annotated[Moment, Meta(description="at this time or later, like 2026-01-31T12:00:00Z")] | None = (
+        None
+    )
+    until: Annotated[Moment, Meta(description="before this time, like 2026-01-31T12:00:00Z")] | None = None
     cursor: Cursor | None = None
     limit: PageSize = 50
 

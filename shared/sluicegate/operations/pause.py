@@ -18,7 +18,7 @@ from sluicegate.operations.pause_fields import checked_reason, until_ms
 from sluicegate.store import audit as audit_log
 from sluicegate.store import jobs as job_records
 from sluicegate.store import pause as pause_record
-from sluicegate.store.audit import AuditEntry
+from sluicegate.store.audit import AuditEntry, AuditFilter
 from sluicegate.store.connection import Store
 
 LATEST: Final = 5
@@ -60,7 +60,7 @@ async def status(store: Store) -> PauseStatus:
     """The pause, the counts, what holds up a drain and the latest changes; reading changes nothing."""
     system = await pause_record.read(store)
     counts = await job_records.counts(store)
-    latest, _ = await audit_log.page(store, limit=LATEST, control="worker_pause")
+    latest, _ = await audit_log.page(store, AuditFilter(control="worker_pause"), limit=LATEST)
     return PauseStatus(
         system=system,
         metrics=pause_record.metrics(counts),

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from msgspec import Struct
 
 from sluicegate import keys
+from sluicegate.store import rendering
 from sluicegate.store.connection import Store
+from sluicegate.store.jobs import MAX_SCANNED
 from sluicegate.store.positions import before_cursor, position
 from sluicegate.times import to_rfc3339
+
+BATCH: Final = 250
+"""A filter is tried on so many entries of one read: what is looked for is mostly near the end."""
 
 
 class AuditEntry(Struct, rename="camel", kw_only=True):
@@ -22,29 +30,65 @@ class AuditEntry(Struct, rename="camel", kw_only=True):
     created_at: str
 
 
-async def page(
-    store: Store, *, cursor: str | None = None, limit: int = 50, control: str | None = None
-) -> tuple[list[AuditEntry], str | None]:
-    """Entries, newest first, and the cursor of the next page. Raises Invalid (cursor).
+class AuditFilter(Struct, frozen=True, kw_only=True):
+    """What a page shows. target: as it is stored. since_ms: inclusive, until_ms: exclusive."""
 
-    control: only entries of this control; such a page reads at most 2,000 entries and may be short.
+    control: str | None = None
+    action: str | None = None
+    actor: str | None = None
+    target: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    @property
+    def looks_inside(self) -> bool:
+        return any(value is not None for value in (self.control, self.action, self.actor, self.target))
+
+    def admits(self, stored: Mapping[str, str]) -> bool:
+        return (
+            (self.control is None or stored["control"] == self.control)
+            and (self.action is None or stored["action"] == self.action)
+            and (self.actor is None or stored["actor"] == self.actor)
+            and (self.target is None or stored.get("target") == self.target)
+        )
+
+
+EVERY: Final = AuditFilter()
+
+
+async def page(
+    store: Store, filter: AuditFilter = EVERY, *, cursor: str | None = None, limit: int = 50
+) -> tuple[list[AuditEntry], str | None]:
+    """Entries, newest first, and the cursor of the next page (None at the end). Raises Invalid (cursor).
+
+    A page that looks inside entries reads at most 2,000 of them and may be short, with a cursor; times alone
+    cost nothing.
     """
-    high = before_cursor(cursor)
-    room = limit + 1 if control is None else 2000
-    raw = await store.command("XREVRANGE", keys.AUDIT, high, "-", "COUNT", room)
+    high, low = before_cursor(cursor, filter.until_ms), max(0, filter.since_ms or 0)
+    left = MAX_SCANNED if filter.looks_inside else limit + 1
     entries: list[AuditEntry] = []
-    for entry_id, flat in raw:
-        entry = render(entry_id, flat)
-        if control in (None, entry.control):
-            if len(entries) == limit:
-                return entries, entries[-1].id
-            entries.append(entry)
-    return entries, raw[-1][0] if len(raw) == room else None
+    while True:
+        batch = min(left, BATCH)
+        raw = await store.command("XREVRANGE", keys.AUDIT, high, low, "COUNT", batch)
+        for entry_id, flat in raw:
+            if filter.admits(stored := rendering.fields(flat)):
+                if len(entries) == limit:
+                    return entries, entries[-1].id
+                entries.append(_entry(entry_id, stored))
+        left -= batch
+        if len(raw) < batch:
+            return entries, None
+        if not left:
+            return entries, raw[-1][0]
+        high = before_cursor(raw[-1][0])
 
 
 def render(entry_id: str, flat: list[str]) -> AuditEntry:
     """An entry from its stored fields."""
-    stored = dict(zip(flat[::2], flat[1::2], strict=True))
+    return _entry(entry_id, rendering.fields(flat))
+
+
+def _entry(entry_id: str, stored: Mapping[str, str]) -> AuditEntry:
     return AuditEntry(
         id=entry_id,
         control=stored["control"],

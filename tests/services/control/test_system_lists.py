@@ -1,13 +1,12 @@
-"""`/api/system/audit` and `/api/system/workers`."""
+"""`/api/system/workers`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from aiohttp import ClientSession
 
-from sluicegate.store import pause, workers
+from sluicegate.store import workers
 from sluicegate.store.connection import Store
 from sluicegate.store.workers import Presence
 from sluicegate.times import from_rfc3339
@@ -16,36 +15,6 @@ from sluicegate.times import from_rfc3339
 async def get(control: ClientSession, url: str, **params: Any) -> tuple[int, dict[str, Any]]:
     async with control.get(url, params=params) as response:
         return response.status, await response.json()
-
-
-async def test_the_audit_is_read_in_pages(control: ClientSession, store: Store) -> None:
-    """P-3, 70-2: newest first, every entry once, a null cursor at the end."""
-    for n in range(7):
-        await pause.change(store, action="pause", mode="drain", reason=f"Round {n}", actor="alex")
-    seen: list[str] = []
-    cursor: str | None = None
-    while True:
-        code, page = await get(
-            control, "/api/system/audit", limit=3, **({"cursor": cursor} if cursor else {})
-        )
-        assert code == 200
-        seen += [entry["reason"] for entry in page["items"]]
-        assert {entry["actorUserId"] for entry in page["items"]} == {"alex"}
-        cursor = page["nextCursor"]
-        if cursor is None:
-            break
-        assert len(page["items"]) == 3
-    assert seen == [f"Round {n}" for n in reversed(range(7))]
-
-
-@pytest.mark.parametrize(
-    "params", [{"limit": 0}, {"limit": 201}, {"limit": "x"}, {"cursor": "x"}, {"page": 2}]
-)
-async def test_wrong_parameters_are_refused(control: ClientSession, params: dict[str, Any]) -> None:
-    """70-3: a number out of range is refused, not clamped; an unknown parameter is not ignored."""
-    code, problem = await get(control, "/api/system/audit", **params)
-    assert (code, problem["code"]) == (422, "validation_failed")
-    assert problem["errors"][0]["path"] == next(iter(params))
 
 
 def presence(worker_id: str) -> Presence:

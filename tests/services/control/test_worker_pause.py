@@ -223,7 +223,7 @@ async def test_concurrent_calls_that_saw_nothing_serialise_too(control: ClientSe
     changed = codes.count(200)
     shown = await status(control)
     assert shown["system"]["version"] == 2 + changed
-    entries, _ = await audit.page(store, control="worker_pause")
+    entries, _ = await audit.page(store, audit.AuditFilter(control="worker_pause"))
     assert len(entries) == 2 + changed
 
 

@@ -112,7 +112,7 @@ async def test_chosen_ones_are_redriven(api: Api, store: Store, builder: JobBuil
         "items": [{"id": two, "status": 200}, {"id": one, "status": 200}],
     }  # fmt: skip
     assert await ids(api) == [other]
-    entries, _ = await audit.page(store, control="dead_letter_redrive")
+    entries, _ = await audit.page(store, audit.AuditFilter(control="dead_letter_redrive"))
     assert [(each.action, each.actor_user_id, each.reason, each.target) for each in entries] == [
         ("redrive", "local-operator", "repaired", one), ("redrive", "local-operator", "repaired", two),
     ]  # fmt: skip
@@ -159,7 +159,7 @@ async def test_a_purge_leaves_nothing(
     assert not (settings.artifacts_dir / made.job_id).exists()
     left = {name for name, value in (await contents(store)).items() if made.job_id in f"{name} {value}"}
     assert left <= {"events", "claim:worker-1", "audit"}
-    (entry,), _ = await audit.page(store, control="dead_letter_purge")
+    (entry,), _ = await audit.page(store, audit.AuditFilter(control="dead_letter_purge"))
     assert (entry.action, entry.actor_user_id, entry.reason, entry.target) == (
         "purge", "local-operator", "old", made.job_id,
     )  # fmt: skip
@@ -282,7 +282,7 @@ async def test_many_are_cancelled_each_in_its_way(api: Api, store: Store, builde
         "waiting", "delayed", "returned", "stale", "cancelled",
     }  # fmt: skip
     assert (after["running"]["status"], after["running"]["cancelReason"]) == ("running", "enough")
-    entries, _ = await audit.page(store, control="job_cancel", limit=200)
+    entries, _ = await audit.page(store, audit.AuditFilter(control="job_cancel"), limit=200)
     asked = [each for each in entries if each.reason == "enough"]
     assert {states[each.target or ""] for each in asked} == {
         "waiting", "delayed", "returned", "running", "stale",
@@ -387,6 +387,6 @@ async def test_a_call_that_was_cut_short_is_repeated(api: Api, store: Store, bui
     assert (answer.status, answer.code) == (503, "store_unavailable")
     store.run = run  # type: ignore[method-assign]
     assert (await api.post("/dead-letters/redrive", {"filter": {"type": "bulk"}})).json["changed"] == 150
-    entries, _ = await audit.page(store, control="dead_letter_redrive", limit=500)
+    entries, _ = await audit.page(store, audit.AuditFilter(control="dead_letter_redrive"), limit=500)
     assert len(entries) == len({each.target for each in entries}) == 250
     assert await invariants.check(store) == []

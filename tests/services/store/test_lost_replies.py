@@ -68,7 +68,7 @@ async def test_a_cancel_and_its_acknowledgement_count_once(store: Store, setting
             assert (await jobs.get(store, job.id)).status == "cancelled"
             assert await kinds(store, job.id) == ["job.claimed", "job.cancel.requested", "job.cancelled"]
         await shaky.close()
-    entries, _ = await audit.page(store, control="job_cancel", limit=200)
+    entries, _ = await audit.page(store, audit.AuditFilter(control="job_cancel"), limit=200)
     assert len(entries) == ended
 
 
