@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -172,8 +172,8 @@ async def claims_of(store: Store, ids: list[str]) -> list[str]:
 
 def told_by_the_audit(outputs: list[str]) -> tuple[str, str]:
     """When the pause and its resume were, from the page's own look at the audit."""
-    (listed,) = [json.loads(text)["items"] for text in outputs if text.startswith('{\n    "items"')]
-    assert [(entry["action"], entry["mode"], entry["reason"], entry["forced"]) for entry in listed] == [
-        ("resume", None, "2.1 is in place", False), ("pause", "drain", "upgrade to 2.1", False),
-    ]  # fmt: skip
-    return listed[1]["createdAt"], listed[0]["createdAt"]
+    (listed,) = [text.splitlines()[1:] for text in outputs if text.startswith("TIME")]
+    resumed, paused = [re.split(" {2,}", row) for row in listed]
+    assert resumed[1:] == ["local-operator", "worker_pause", "resume", "-", "2.1 is in place"]
+    assert paused[1:] == ["local-operator", "worker_pause", "pause drain", "-", "upgrade to 2.1"]
+    return paused[0], resumed[0]

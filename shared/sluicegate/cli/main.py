@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "pause": "sluicegate.cli.pause:pause",
     "resume": "sluicegate.cli.pause:resume",
     "pauses": "sluicegate.cli.pause:pauses",
+    "audit": "sluicegate.cli.audit:audit",
     "status": "sluicegate.cli.status:status",
     "workers": "sluicegate.cli.workers:workers",
     "runtimes": "sluicegate.cli.runtimes:runtimes",

@@ -92,15 +92,20 @@ def pairs(values: Sequence[tuple[str, str | None]]) -> None:
 
 
 @contextmanager
-def progress(text: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr while long work is done, gone with the block; call what it gives with each advance."""
+def progress(text: str, total: int | None, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr while long work is done, gone with the block; call what it gives with each advance.
+
+    Without a total the line counts.
+    """
     if not (shown and sys.stderr.isatty()):
         yield lambda advance: None
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    counting = (SpinnerColumn(), TextColumn("{task.description}: {task.completed:,.0f}"))
+    columns = Progress.get_default_columns() if total is not None else counting
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(text, total=total)
         yield lambda advance: bar.advance(task, advance)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.pause import PauseStatus
     from sluicegate.operations.reasons import Why
+    from sluicegate.store.audit import AuditEntry
     from sluicegate.store.controls import ControlEvent
     from sluicegate.store.dead_letters import DeadLetter
     from sluicegate.store.shelves import Artifact
@@ -38,6 +39,7 @@ CHANGES: Final[dict[Change, str]] = {
 RUNS = "/api/task-runs"
 PAUSE = "/api/system/worker-pause"
 PAUSES = "/api/system/pauses"
+AUDIT = "/api/system/audit"
 WORKERS = "/api/system/workers"
 TOKENS = "/api/queue/workers/tokens"
 T = TypeVar("T")
@@ -160,6 +162,11 @@ class HttpTransport:
 
     async def change_pauses(self, call: bytes) -> Pauses:
         return _read(await self._connection.call("POST", PAUSES, body=call, repeatable=False), Pauses)
+
+    async def audit(self, query: Mapping[str, str]) -> Listed[AuditEntry]:
+        from sluicegate.store.audit import AuditEntry
+
+        return _read(await self._connection.call("GET", AUDIT, params=query), Listed[AuditEntry])
 
     async def workers(self) -> list[Presence]:
         from sluicegate.store.workers import Presence

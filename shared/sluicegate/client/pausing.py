@@ -1,4 +1,4 @@
-"""What operators do to all workers, or to one type, repository, capability or worker: a part of `Client`."""
+"""What operators do to all workers or a part of them, and who did what: a part of `Client`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import msgspec
 from sluicegate.client.answers import Metrics
 from sluicegate.client.transport import Transport
 from sluicegate.model import Pauses
+from sluicegate.operations.answers import Listed
 
 if TYPE_CHECKING:
     from sluicegate.operations.pause import PauseStatus
+    from sluicegate.store.audit import AuditEntry
 
 
 class Pausing:
@@ -93,6 +95,38 @@ class Pausing:
     async def counts(self) -> Metrics:
         """Exact numbers of waiting, delayed, running and stale jobs, read in one step (P-10)."""
         return Metrics.of(await self._transport.pause_status())
+
+    async def audit(
+        self,
+        *,
+        control: str | None = None,
+        action: str | None = None,
+        actor: str | None = None,
+        target: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> Listed[AuditEntry]:
+        """One page of who did what, newest first; `cursor` is the `next_cursor` of the page before.
+
+        Only entries that fit all that is given. target: the id of a job or token, or what a pause is of, like
+        `type:task`. since, until: times (RFC 3339), the first within what is meant, the second not. A page
+        may be short before the end (70-57). Raises Invalid naming the field.
+        """
+        given = {
+            "control": control,
+            "action": action,
+            "actor": actor,
+            "target": target,
+            "since": since,
+            "until": until,
+            "cursor": cursor,
+            "limit": limit,
+        }
+        return await self._transport.audit(
+            {name: str(value) for name, value in given.items() if value is not None}
+        )
 
 
 def _call(action: str, fields: dict[str, Any]) -> bytes:

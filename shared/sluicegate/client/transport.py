@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.pause import PauseStatus
     from sluicegate.operations.reasons import Why
+    from sluicegate.store.audit import AuditEntry
     from sluicegate.store.controls import ControlEvent
     from sluicegate.store.dead_letters import DeadLetter
     from sluicegate.store.shelves import Artifact
@@ -85,6 +86,11 @@ class Transport(Protocol):
     async def change_pause(self, call: bytes) -> PauseStatus: ...
     async def pauses(self) -> Pauses: ...
     async def change_pauses(self, call: bytes) -> Pauses: ...
+
+    async def audit(self, query: Mapping[str, str]) -> Listed[AuditEntry]:
+        """query: as in `listing`."""
+        ...
+
     async def workers(self) -> list[Presence]: ...
 
     async def create_worker_token(self, call: bytes) -> IssuedWorkerToken: ...

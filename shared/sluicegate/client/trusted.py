@@ -17,6 +17,7 @@ from sluicegate.client.transport import Change, Results
 from sluicegate.errors import OutcomeUnknown, RequestError, StoreFault, StoreUnavailable
 from sluicegate.model import Event, Job, NewJob, Pauses
 from sluicegate.operations import (
+    audit,
     credentials,
     dead_jobs,
     jobs,
@@ -29,6 +30,7 @@ from sluicegate.operations import (
 )
 from sluicegate.operations.answers import Listed, ManyAnswer
 from sluicegate.operations.calls import (
+    AuditQuery,
     CancelCall,
     DeadLettersQuery,
     EventsQuery,
@@ -43,6 +45,7 @@ from sluicegate.operations.reasons import Why
 from sluicegate.settings import Settings
 from sluicegate.store import Store, cancellation, events, shelves, workers
 from sluicegate.store import jobs as job_records
+from sluicegate.store.audit import AuditEntry
 from sluicegate.store.controls import ControlEvent
 from sluicegate.store.dead_letters import DeadLetter
 from sluicegate.store.notices import Notices
@@ -194,6 +197,9 @@ class TrustedTransport:
         with refusing(narrow_pauses.FIELDS):
             change = decode(call, narrow_pauses.NarrowPauseCall)
         return await narrow_pauses.change(self._store, change, actor=self._actor)
+
+    async def audit(self, query: Mapping[str, str]) -> Listed[AuditEntry]:
+        return await audit.page(self._store, convert_text(query, AuditQuery))
 
     async def workers(self) -> list[Presence]:
         return await workers.listing(self._store)

@@ -15,10 +15,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sluicegate.cli import output
-from sluicegate.cli.durations import SECONDS
+from sluicegate.cli.durations import PAST, SECONDS
 from sluicegate.cli.main import COMMANDS, main
 from sluicegate.dev.embedded_store import free_port
 from sluicegate.settings import known_fields
+from sluicegate.times import from_rfc3339, now_ms
+from tests.support.terminal import terminal
 
 
 def run(*words: str, stdin: str | None = None) -> Result:
@@ -69,6 +71,12 @@ def test_every_command_explains_itself(words: list[str]) -> None:
         ["pause", "--reason", "x", "--for", "soon"],
         ["pause", "--reason", "x", "--for", "999999999d"],
         ["pause", "--reason", "x", "--for", "1h", "--until", "2026-01-31T12:00:00Z"],
+        ["audit", "--control", "everything"],
+        ["audit", "--limit", "0"],
+        ["audit", "--force"],
+        ["audit", "--export", "-", "--json"],
+        ["audit", "--export", "/no/such/folder/audit"],
+        ["audit", "--export", "/dev/null", "--force"],
         ["worker", "--concurrency", "0"],
         ["api", "--port", "65536"],
         ["config", "--config", "/no/such/file"],
@@ -142,6 +150,34 @@ def test_lengths_of_time(text: str, seconds: float) -> None:
 def test_other_texts_are_no_length_of_time(text: str) -> None:
     with pytest.raises(click.BadParameter):
         SECONDS.convert(text, None, None)
+
+
+def test_a_time_may_be_told_by_how_long_ago_it_was() -> None:
+    """What is no length of time is for the deployment to judge: a bare number too."""
+    before = now_ms()
+    found = from_rfc3339(PAST.convert("2h", None, None))
+    assert before - 7_200_000 <= found <= now_ms() - 7_200_000
+    assert PAST.convert("9" * 400 + "d", None, None).startswith("1970-01-01T00:00:00")
+    for other in ("2026-01-31T12:00:00Z", "2026", "soon", ""):
+        assert PAST.convert(other, None, None) == other
+
+
+def test_work_of_unknown_length_is_counted(tmp_path: Path) -> None:
+    """On a terminal, and gone when it is done."""
+    program = (
+        "import pathlib, sys, time\n"
+        "from sluicegate.cli import output\n"
+        "with output.progress('Audit entries', None, shown=True) as advance:\n"
+        "    advance(1200)\n"
+        "    while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\n"
+        "print('done')"
+    )
+    seen = tmp_path / "seen"
+    with terminal([sys.executable, "-c", program, str(seen)], env=os.environ) as watched:
+        watched.until("Audit entries: 1,200")
+        seen.touch()
+        assert watched.ended() == 0
+        assert "done" in watched.text and "Audit entries" not in watched.text
 
 
 @pytest.mark.parametrize(
