@@ -21,8 +21,10 @@ from benchmarks import (
     cancel_ends,
     ceiling,
     claim_cost,
+    detection,
     drain,
     enqueue,
+    hard_reset,
     idle,
     long_polls,
     machine,
@@ -33,6 +35,7 @@ from benchmarks import (
     pickup,
     quiesce,
     redact,
+    step_overhead,
     streams,
 )  # fmt: skip
 from benchmarks.report import Measured, Report
@@ -44,6 +47,7 @@ SUBJECTS: Final = (
     *cancel.SUBJECTS, *cancel_ends.SUBJECTS, *pause.SUBJECTS, pause_seen.SUBJECT, *quiesce.SUBJECTS,
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
     artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT, redact.SUBJECT,
+    *step_overhead.SUBJECTS, hard_reset.SUBJECT, detection.SUBJECT,
 )  # fmt: skip
 RUNS: Final = 5
 QUICK_RUNS: Final = 2

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from benchmarks.pause import change
 from benchmarks.programs import Program, until
 from benchmarks.rig import Rig, finished
 from benchmarks.subject import Round, Scale, Subject, Unmeasured
+from benchmarks.tasks import ABLE, make_repository
 from sluicegate.client import Client
 from sluicegate.store import Store, events
 from sluicegate.times import from_rfc3339
@@ -112,14 +112,13 @@ class Scene(Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def _scene(slots: int) -> AsyncIterator[Scene]:
-    able = {"WORKER_CAPABILITIES": "git,shell", "ALLOW_LOCAL_REPOSITORIES": "1"}
     with Rig() as rig:
         async with (
             rig.service("control") as url,
             rig.service("queue_api", ALLOW_LOCAL_REPOSITORIES="1") as api_url,
             rig.store() as store,
-            rig.workers(slots=slots // 2, settings=able) as (near,),
-            rig.workers(slots=slots // 2, url=api_url, settings=able) as (far,),
+            rig.workers(slots=slots // 2, settings=ABLE) as (near,),
+            rig.workers(slots=slots // 2, url=api_url, settings=ABLE) as (far,),
             Client.from_url(api_url) as client,
             aiohttp.ClientSession(url) as operator,
         ):
@@ -147,7 +146,7 @@ async def of_tasks(scale: Scale) -> AsyncGenerator[Round, None]:
     number = scale.of(JOBS, quick=6)
     async with _scene(number) as scene:
         repository = scene.folder / "repository"
-        await asyncio.to_thread(_make_repository, repository)
+        await asyncio.to_thread(make_repository, repository)
         tasks = [Standing(scene.folder / f"task-{at}", len(scale.rounds) + 1) for at in range(number)]
         for task in tasks:
             payload: dict[str, Any] = {
@@ -162,14 +161,6 @@ async def of_tasks(scale: Scale) -> AsyncGenerator[Round, None]:
         for at in scale.rounds:
             taken = await scene.quiesced_after(tasks, at, APART_SECONDS)
             yield latencies(f"quiesce, {number} tasks, from the step's end", taken, None, p99=1000)
-
-
-def _make_repository(path: Path) -> None:
-    """One commit, whatever git's configuration here says."""
-    git = ["git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-C", str(path)]
-    path.mkdir()
-    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "Begin"]):
-        subprocess.run([*git, *words], check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
 
 SUBJECTS: Final = (

@@ -59,7 +59,12 @@ class Rig:
 
     @property
     def settings(self) -> Settings:
-        return Settings(redis_url=self._server.url, data_dir=self.folder / "data", max_queued=MAX_QUEUED)
+        return Settings(
+            redis_url=self._server.url,
+            data_dir=self.folder / "data",
+            max_queued=MAX_QUEUED,
+            allow_local_repositories=True,
+        )
 
     def wire(self) -> Wire:
         return Wire(self._server.port)

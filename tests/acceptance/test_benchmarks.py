@@ -20,9 +20,9 @@ COMMAND = [sys.executable, "-m", "benchmarks"]
 QUICK = [*COMMAND, "--quick", "--runs", "1"]
 
 
-def measure(*arguments: str) -> subprocess.CompletedProcess[str]:
+def measure(*arguments: str, seconds: float = 100) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+        [*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
     )
 
 
@@ -81,6 +81,21 @@ def test_pauses_are_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_healing_is_measured(tmp_path: Path) -> None:
+    """70-62, H-1, H-5: a reset to another tree than that of the last step fails the measurement."""
+    only = [word for name in ("step-overhead", "hard-reset", "detection") for word in ("--only", name)]
+    ended = measure("--quick", "--runs", "1", "--json", str(tmp_path / "figures.json"), *only, seconds=190)
+    assert ended.returncode == 0, ended.stdout
+    written: dict[str, Any] = json.loads((tmp_path / "figures.json").read_text())
+    found = {figure["name"]: figure for each in written["subjects"] for figure in each["figures"]}
+    assert found["overhead of a step, 200 files"]["value"] > 0
+    assert found["hard reset, 10 finished steps, 400 files"]["value"] > 0
+    for what in ("wall clock", "silence", "no progress"):
+        assert f"{what}, from its limit to the decision, latest" in found
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     """While commands of jobs run under the measured worker."""
@@ -109,7 +124,8 @@ def test_the_subjects_are_listed() -> None:
         "ceiling", "enqueue", "drain", "pickup", "pickup-200", "delayed", "cancel", "cancel-http",
         "cancel-tree", "cancel-unheard", "pause", "pause-rounds",
         "pause-seen", "quiesce", "quiesce-tasks", "http-enqueue", "http-work", "streams", "long-polls",
-        "artifact", "idle", "memory", "claim-cost", "redact",
+        "artifact", "idle", "memory", "claim-cost", "redact", "step-overhead", "step-overhead-5k",
+        "hard-reset", "detection",
     ]  # fmt: skip
 
 
