@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from services.worker.task import recovery
-from services.worker.task.run import TaskRun, step_name
+from services.worker.task.healing import Healing
+from services.worker.task.run import TaskRun, step_count
 from services.worker.task.step import ComeBy, run_step
 
 PLAN_BYTES: Final = 16 * 1024
@@ -38,11 +39,10 @@ async def _tell_plan(run: TaskRun) -> None:
     ]
     if len(msgspec.json.encode(plan)) > PLAN_BYTES:
         plan = [{"stepId": each["stepId"], "stepIndex": each["stepIndex"]} for each in plan]
-    await run.ctx.event(
-        "task.steps.plan", f"{len(steps)} steps, {run.finished} finished", steps=plan, finished=run.finished
-    )
+    message = f"{step_count(len(steps))}, {run.finished} finished"
+    await run.ctx.event("task.steps.plan", message, steps=plan, finished=run.finished)
     if 0 < run.finished < len(steps):
-        name = step_name(steps[run.finished], run.finished)
-        await run.step_event("task.resume.from_step", f"Resuming from {name}", run.finished)
+        healing = Healing(run, run.finished)
+        await healing.story.resumed("Resuming from", healing.next_attempt, None)
     elif run.finished:
         await run.ctx.event("task.resume.from_step", "All steps are finished; going on after them")

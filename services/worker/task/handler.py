@@ -13,7 +13,7 @@ from services.worker.task.git import Git
 from services.worker.task.place import Place
 from services.worker.task.prepare import prepare
 from services.worker.task.publish import publish
-from services.worker.task.run import TaskRun
+from services.worker.task.run import TaskRun, step_count
 from services.worker.task.secret_references import resolve
 from sluicegate.errors import Invalid
 from sluicegate.operations.task_payload import read
@@ -36,8 +36,7 @@ async def run_task(ctx: JobContext) -> str:
     if run.task.task.publish.mode != "none":
         await run.stage("publish", publish)
         await recovery.turn_down(run, "the task is published")
-    steps = len(run.task.task.steps)
-    return f"{steps} {'step' if steps == 1 else 'steps'} finished; {run.outcome}"
+    return f"{step_count(len(run.task.task.steps))} finished; {run.outcome}"
 
 
 def _begin(ctx: JobContext) -> TaskRun:

@@ -10,7 +10,7 @@ from pathlib import Path
 from services.worker.task import checkpoints
 from services.worker.task.failures import failed
 from services.worker.task.place import Place
-from services.worker.task.run import TaskRun
+from services.worker.task.run import TaskRun, step_count
 from services.worker.task.work_tree import WorkTree
 
 
@@ -35,10 +35,10 @@ async def hard_reset(run: TaskRun, index: int) -> None:
     run.ctx.discard(await asyncio.to_thread(_take_place, new, run.place))
     run.tree, run.finished = tree, finished
     seconds = round(time.monotonic() - began, 3)
-    run.note("execute", f"the workspace is rebuilt: {finished} finished steps, tree {tree}")
+    run.note("execute", f"the workspace is rebuilt: {step_count(finished, 'finished')}, tree {tree}")
     await run.step_event(
         "task.workspace.rebuilt",
-        f"Rebuilt the workspace from the start commit and {finished} finished steps",
+        f"Rebuilt the workspace from the start commit and {step_count(finished, 'finished')}",
         index,
         treeHash=tree,
         finished=finished,

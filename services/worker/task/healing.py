@@ -1,4 +1,4 @@
-"""The healing of one step: what it has used is kept before it is used, what happened is told and recorded.
+"""The healing of one step: what it has used is kept before it is used, and decides what comes next.
 
 The order of each change: first what is kept with the job, under the lease; then events, the artifact and the
 figures. A worker that dies in between leaves a budget that is used, never one that can be used twice.
@@ -6,7 +6,7 @@ figures. A worker that dies in between leaves a budget that is used, never one t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import structs
@@ -19,7 +19,8 @@ from services.worker.heal.signature import signature
 from services.worker.heal.strategy import Move
 from services.worker.task.checkpoints import Diff
 from services.worker.task.failures import MAX_MESSAGE
-from services.worker.task.run import TaskRun, step_name
+from services.worker.task.run import TaskRun
+from services.worker.task.step_story import StepStory
 from sluicegate.errors import StoreError
 from sluicegate.times import now_ms, to_rfc3339
 from sluicegate.worker.outcome import JobFailed
@@ -39,8 +40,9 @@ class Healing:
     def __init__(self, run: TaskRun, index: int) -> None:
         self.run = run
         self.index = index
-        self.step = run.task.task.steps[index]
-        self.name = step_name(self.step, index)
+        self.story = StepStory(run, index)
+        self.step = self.story.step
+        self.name = self.story.name
         self.allowed = Allowed.of(run.task.task.limits, run.ctx.settings)
         self.hard_resets = int(run.facts.get(budgets.HARD_RESETS, "0"))
         self.budget = self._found()
@@ -60,6 +62,10 @@ class Healing:
         return StepBudget(step_id=self.step.id, step_index=self.index)
 
     @property
+    def next_attempt(self) -> int:
+        return self.budget.begun + 1
+
+    @property
     def nothing_left(self) -> bool:
         return self.budget.used >= self.allowed.attempts
 
@@ -75,11 +81,7 @@ class Healing:
         await self._keep(self.budget.begin(attempt))
         self.strategy = how
         self._heals = self.budget.last.failure_class if self.budget.last else "none"
-        await self.tell(
-            "task.step.attempt.started",
-            f"{self.name}, attempt {self.budget.begun}" + (f" ({words(how)})" if how else ""),
-            strategy=how,
-        )
+        await self.story.attempt_started(self.budget.begun, how)
 
     async def hand_back(self) -> None:
         """The attempt was ended by people, or by the worker's own end: it counts for nothing.
@@ -93,29 +95,24 @@ class Healing:
             return
         self.budget = budget
 
-    async def succeeded(self, diff: Diff, summary: str) -> None:
-        self.run.note("execute", f"{self.name}, attempt {self.budget.begun} finished: {summary}")
-        await self.tell(
-            "task.step.attempt.finished",
-            f"{self.name}, attempt {self.budget.begun}: {summary}",
-            diffHash=diff.diff_hash,
-            strategy=self.strategy,
-        )
-
     async def interrupted(self) -> None:
         """A person has ended the attempt, for another one."""
         self._count("interrupted")
         await self._keep(self.budget.handed_back())
-        await self.tell(
-            "task.step.attempt.interrupted",
-            f"{self.name}, attempt {self.budget.begun} was interrupted by an operator",
-            strategy=self.strategy,
-        )
+        await self.story.attempt_interrupted(self.budget.begun, self.strategy)
 
-    async def count_hard_reset(self) -> None:
-        """Before it begins."""
-        self.hard_resets += 1
-        await self._keep_fact(budgets.HARD_RESETS, str(self.hard_resets))
+    async def succeeded(self, diff: Diff, summary: str) -> None:
+        await self.story.attempt_finished(self.budget.begun, self.strategy, diff, summary)
+
+    async def finished(self, diff: Diff, summary: str) -> None:
+        """The step is saved; what stood in its prompt need not be told again."""
+        ctx = self.run.ctx
+        if self.strategy is not None:
+            self._count("recovered")
+            ctx.metrics.self_heal_recovered.labels(self._heals, self.strategy).inc()
+        if (told := self.told) is not None:
+            await self.run.insist(lambda: ctx.passed_on(told))
+        await self.story.finished(self.budget.begun, self.strategy, diff, summary)
 
     async def record_lost(self) -> None:
         """An attempt that was begun under an earlier lease, and whose end nobody reported (H-11)."""
@@ -128,10 +125,9 @@ class Healing:
             summary=f"attempt {self.budget.begun} was lost with its worker {lost.worker_id}",
         )
         await self._keep(self.budget.failed(failure))
-        await self._tell_failure(failure, lost=True, workerId=lost.worker_id)
-        await self._record(
-            failure, lost, Move("queue_retry", "the job came back without a word of its worker")
-        )
+        await self.story.attempt_failed(failure, self.strategy, lost=True, workerId=lost.worker_id)
+        move = Move("queue_retry", "the job came back without a word of its worker")
+        await self._record(failure, lost, move)
 
     async def failed(self, fault: Fault, diff: Diff | None) -> Move:
         """The attempt has failed; what comes next. diff: None when the changes cannot be read."""
@@ -146,71 +142,29 @@ class Healing:
         if move.strategy == "queue_retry":
             budget = budget.used_up(self.run.ctx.job.attempt)
         await self._keep(budget)
-        self.run.note("execute", f"{self.name}, attempt {failure.attempt} failed: {failure.summary}")
-        await self._tell_failure(failure, message=fault.message)
+        await self.story.attempt_failed(failure, self.strategy, fault.message)
         self._count("failed")
         if move.strategy is not None and begun is not None:
             await self._record(failure, begun, move)
-            await self.tell_move(move)
+            await self._announce(move)
         return move
 
-    async def tell_move(self, move: Move) -> None:
-        """What is done about the last failure."""
-        last = self.budget.last
-        kind, sentence = {
-            "soft_reset": ("triggered", f"{self.name} is tried again: {move.why}"),
-            "hard_reset": ("escalated", f"{self.name} gets nowhere: {move.why}"),
-            "queue_retry": ("exhausted", f"{self.name} is given back to the queue: {move.why}"),
-        }[str(move.strategy)]
-        level = "error" if kind == "exhausted" else "warn"
-        await self.tell(
-            f"task.self_heal.{kind}", sentence, level=level, **_facts_of(last), strategy=move.strategy
-        )
-        if kind == "exhausted":
-            labels = (last.failure_class if last else "none", self.strategy or "none")
-            self.run.ctx.metrics.self_heal_exhausted.labels(*labels).inc()
+    async def count_hard_reset(self) -> None:
+        """Before it begins."""
+        self.hard_resets += 1
+        await self._keep_fact(budgets.HARD_RESETS, str(self.hard_resets))
 
     async def give_up(self) -> JobFailed:
         """Earlier claims have left nothing of the budget."""
         move = Move("queue_retry", strategy.used_up(self.allowed))
         await self._keep(self.budget.used_up(self.run.ctx.job.attempt))
-        await self.tell_move(move)
+        await self._announce(move)
         last = self.budget.last
         return self._end(last.summary if last else "no attempt is left", move)
 
     def end(self, fault: Fault, move: Move) -> JobFailed:
         """The end of this attempt of the job, after what `failed` has found."""
         return self._end(fault.message, move)
-
-    async def step_failed(self, error: JobFailed) -> None:
-        await self.tell(
-            "task.step.failed",
-            f"{self.name} failed: {error.message}",
-            level="error",
-            **{**_facts_of(self.budget.last), "failureClass": error.failure_class},
-        )
-
-    async def finished(self, diff: Diff, summary: str) -> None:
-        """The step is saved; what stood in its prompt need not be told again."""
-        ctx = self.run.ctx
-        if self.strategy is not None:
-            self._count("recovered")
-            ctx.metrics.self_heal_recovered.labels(self._heals, self.strategy).inc()
-        if (told := self.told) is not None:
-            await self.run.insist(lambda: ctx.passed_on(told))
-        await self.tell(
-            "task.step.finished",
-            f"Finished {self.name}: {summary}",
-            diffHash=diff.diff_hash,
-            strategy=self.strategy,
-            changedFiles=len(diff.changes),
-            files=[file[:200] for file in diff.names[:KEPT_FILES]],
-        )
-
-    async def tell(self, kind: str, message: str, **payload: Any) -> None:
-        """An event of the step, with the number of its attempt (70-28). What is None is left out."""
-        known = {name: value for name, value in payload.items() if value is not None}
-        await self.run.step_event(kind, message, self.index, **{"attempt": self.budget.begun, **known})
 
     def _end(self, message: str, move: Move) -> JobFailed:
         """With what was tried in vain, when something was."""
@@ -237,33 +191,23 @@ class Healing:
         """Redacted before it is cut anywhere: of half a secret nothing would be found any more."""
         return storable(self.run.ctx.redactor, text)
 
-    async def _tell_failure(self, failure: Failure, message: str | None = None, **more: Any) -> None:
-        await self.tell(
-            "task.step.attempt.failed",
-            f"{self.name}, attempt {failure.attempt} failed: {message or failure.summary}",
-            level="warn",
-            **_facts_of(failure),
-            strategy=self.strategy,
-            summary=failure.summary,
-            **more,
-        )
+    async def _announce(self, move: Move) -> None:
+        last = self.budget.last
+        await self.story.move(self.budget.begun, last, move)
+        if move.strategy == "queue_retry":
+            labels = (last.failure_class if last else "none", self.strategy or "none")
+            self.run.ctx.metrics.self_heal_exhausted.labels(*labels).inc()
 
     async def _record(self, failure: Failure, begun: Begun, move: Move) -> None:
-        """The attempt and what was done about it, as an artifact (70-28)."""
-        record = {
-            "stepId": self.step.id,
-            "stepIndex": self.index,
-            **msgspec.to_builtins(failure),
-            **msgspec.to_builtins(begun),
-            "strategy": self.strategy,
-            "finishedAt": to_rfc3339(now_ms()),
-            "next": {"strategy": move.strategy, "why": move.why},
-            "used": {"stepAttempts": self.budget.used, "hardResets": self.hard_resets},
-            "allowed": {"stepAttempts": self.allowed.attempts, "hardResets": self.allowed.hard_resets},
-        }
-        name = f"state/self_heal/attempt-{self.index + 1}-{begun.token}-{failure.attempt}.json"
-        text = msgspec.json.format(msgspec.json.encode(record), indent=2)
-        await self.run.store(name, text, content_type="application/json")
+        await self.story.record(
+            failure,
+            begun,
+            self.strategy,
+            move,
+            budget=self.budget,
+            hard_resets=self.hard_resets,
+            allowed=self.allowed,
+        )
 
     def _count(self, outcome: str) -> None:
         """An attempt that was to heal something has ended."""
@@ -277,20 +221,6 @@ class Healing:
     async def _keep_fact(self, name: str, value: str) -> None:
         await self.run.insist(lambda: self.run.ctx.change_fact(name, value))
         self.run.facts[name] = value
-
-
-def words(how: str) -> str:
-    return how.replace("_", " ")
-
-
-def _facts_of(failure: Failure | None) -> dict[str, Any]:
-    if failure is None:
-        return {}
-    return {
-        "failureClass": failure.failure_class,
-        "failureSignature": failure.signature,
-        "diffHash": failure.diff_hash,
-    }
 
 
 def _encoded(budget: StepBudget) -> str:

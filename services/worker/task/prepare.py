@@ -9,7 +9,7 @@ from services.worker.runtimes import readiness
 from services.worker.task import checkpoints, environment, skills
 from services.worker.task.failures import failed
 from services.worker.task.publish import gh_environment, standing
-from services.worker.task.run import TaskRun
+from services.worker.task.run import TaskRun, step_count
 
 
 async def prepare(run: TaskRun) -> None:
@@ -26,7 +26,9 @@ async def prepare(run: TaskRun) -> None:
         await standing(run, await run.git.commit_of(f"refs/heads/{run.branch}"))
     run.tree, run.finished = await checkpoints.rebuild(run, run.files, stage="prepare")
     await run.files.fill(run.start_commit, run.branch, run.tree)
-    run.note("prepare", f"start commit {run.start_commit}, {run.finished} finished steps, tree {run.tree}")
+    run.note(
+        "prepare", f"start commit {run.start_commit}, {step_count(run.finished, 'finished')}, tree {run.tree}"
+    )
 
 
 async def _find_start(run: TaskRun) -> None:

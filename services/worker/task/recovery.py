@@ -10,6 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.worker.task.hard_reset import hard_reset
+from services.worker.task.healing import Healing
 from services.worker.task.run import TaskRun, step_name
 from sluicegate.errors import SluicegateError
 
@@ -50,7 +51,8 @@ async def honour(run: TaskRun, asked: Recovery) -> Honoured | None:
     if rebuilt:
         await hard_reset(run, index)
     if back:
-        await run.step_event("task.resume.from_step", f"Going back to {name}", index, strategy="operator")
+        healing = Healing(run, index)
+        await healing.story.resumed("Going back to", healing.next_attempt, "operator")
     sentence = f"{name} runs again in {'a rebuilt' if rebuilt else 'the same'} workspace"
     await run.insist(lambda: run.ctx.acknowledge(asked, sentence))
     return Honoured(rebuilt, asked.reason)

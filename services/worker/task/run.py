@@ -172,3 +172,9 @@ def shortened(log: Path, limit: int) -> Path:
 
 def step_name(step: Step, index: int) -> str:
     return f"step {index + 1} ({step.id})"
+
+
+def step_count(number: int, adjective: str = "") -> str:
+    """`1 step`, `3 finished steps`."""
+    noun = "step" if number == 1 else "steps"
+    return f"{number} {adjective} {noun}" if adjective else f"{number} {noun}"

@@ -30,19 +30,14 @@ async def run_step(run: TaskRun, index: int, how: ComeBy) -> ComeBy:
     """
     await run.checkpoint(index)
     healing, began = Healing(run, index), time.monotonic()
-    await healing.tell(
-        "task.step.started",
-        f"Started {healing.name}",
-        attempt=healing.budget.begun + 1,
-        title=healing.step.title,
-    )
+    await healing.story.started(healing.next_attempt)
     try:
         done = await _attempts(run, healing, how)
         if isinstance(done, ComeBy):
             return done
         await checkpoints.save(run, index, healing.budget.begun, done.diff, done.summary)
     except JobFailed as error:
-        await healing.step_failed(error)
+        await healing.story.failed(healing.budget.begun, error, healing.budget.last)
         raise
     finally:
         run.ctx.metrics.step_duration_seconds.observe(time.monotonic() - began)
