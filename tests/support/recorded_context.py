@@ -51,7 +51,8 @@ class Kept:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.token = 0
-        self.metrics = WorkerMetrics(CollectorRegistry())
+        self.registry = CollectorRegistry()
+        self.metrics = WorkerMetrics(self.registry)
         self.facts: dict[str, str] = {}
         self.steps: dict[int, StepCheckpoint] = {}
         self.artifacts: dict[str, Artifact] = {}

@@ -50,7 +50,8 @@ class Healing:
         """How the attempt at hand came about; None for a first one."""
         self.told: HandoffSummary | None = None
         """What a person wrote that stood in its prompt."""
-        self._heals = ""
+        self._heals: tuple[str, str] | None = None
+        """The class of the failure that the attempt at hand follows, and its strategy."""
 
     def _found(self) -> StepBudget:
         """What earlier attempts have left of the budget: this worker's, or another's."""
@@ -80,7 +81,8 @@ class Healing:
         )
         await self._keep(self.budget.begin(attempt))
         self.strategy = how
-        self._heals = self.budget.last.failure_class if self.budget.last else "none"
+        last = self.budget.last
+        self._heals = (last.failure_class, how) if last is not None and how is not None else None
         await self.story.attempt_started(self.budget.begun, how)
 
     async def hand_back(self) -> None:
@@ -107,9 +109,9 @@ class Healing:
     async def finished(self, diff: Diff, summary: str) -> None:
         """The step is saved; what stood in its prompt need not be told again."""
         ctx = self.run.ctx
-        if self.strategy is not None:
-            self._count("recovered")
-            ctx.metrics.self_heal_recovered.labels(self._heals, self.strategy).inc()
+        self._count("recovered")
+        if self._heals is not None:
+            ctx.metrics.self_heal_recovered.labels(*self._heals).inc()
         if (told := self.told) is not None:
             await self.run.insist(lambda: ctx.passed_on(told))
         await self.story.finished(self.budget.begun, self.strategy, diff, summary)
@@ -211,8 +213,8 @@ class Healing:
 
     def _count(self, outcome: str) -> None:
         """An attempt that was to heal something has ended."""
-        if self.strategy is not None:
-            self.run.ctx.metrics.self_heal_attempts.labels(self._heals, self.strategy, outcome).inc()
+        if self._heals is not None:
+            self.run.ctx.metrics.self_heal_attempts.labels(*self._heals, outcome).inc()
 
     async def _keep(self, budget: StepBudget) -> None:
         await self._keep_fact(budgets.STEP_BUDGET, _encoded(budget))

@@ -115,10 +115,6 @@ async def test_a_hang_heals(
     assert summary == "transient_runtime"
     assert told(kept, "step.finished", "attempt", "strategy") == [(2, "soft_reset")]
     assert ("result" in (marks / "seen").read_text()) == ("half" in hang)
-    timeouts = kept.metrics.step_timeouts.labels("idle")._value.get()  # type: ignore[attr-defined]
-    assert timeouts == 1
-    recovered = kept.metrics.self_heal_recovered.labels("transient_runtime", "soft_reset")
-    assert recovered._value.get() == 1  # type: ignore[attr-defined]
 
 
 async def test_other_failures_each_time_are_progress(healing: WorkerSettings, new_task: NewTask) -> None:
