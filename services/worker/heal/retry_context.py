@@ -10,6 +10,7 @@ from msgspec import Struct
 from services.worker.heal.budgets import Allowed, Strategy
 
 AS_IT_WAS: Final = "The files are as the failed attempt left them: look at what it did before you go on."
+AS_INTERRUPTED: Final = "The files are as the last attempt left them: look at what it did before you go on."
 REBUILT: Final = "The workspace is new: finished steps are in it, what failed attempts did is not."
 ANOTHER_WAY: Final = "The same once more will fail once more: find out what went wrong, or go another way."
 LONGEST: Final = 600
@@ -32,13 +33,16 @@ class RetryContext(Struct, rename="camel", frozen=True, kw_only=True):
     diff_hash: str | None
 
 
-def constraints(allowed: Allowed, *, rebuilt: bool, left: int, wish: str | None) -> list[str]:
-    """What the next attempt has to live with. left: attempts after it. wish: of a person who asked for it."""
+def constraints(allowed: Allowed, *, failed: bool, rebuilt: bool, left: int, wish: str | None) -> list[str]:
+    """What the next attempt has to live with. left: attempts after it. wish: of a person who asked for it.
+
+    failed: whether an attempt has failed; else a person has ended the last one, or wants the step again.
+    """
     then = "another one follows" if left > 0 else "no other one follows"
     return [
         *([f"A person asked for this attempt: {wish}"] if wish else []),
-        REBUILT if rebuilt else AS_IT_WAS,
-        ANOTHER_WAY,
+        REBUILT if rebuilt else AS_IT_WAS if failed else AS_INTERRUPTED,
+        *([ANOTHER_WAY] if failed else []),
         f"It is stopped after {allowed.wall_seconds:g} s, or after {allowed.idle_seconds:g} s without a sign "
         f"of life. If it fails, {then}.",
     ]
@@ -52,7 +56,8 @@ def paragraph(text: str) -> str:
 
 def in_words(context: RetryContext) -> str:
     """The same for the prompt of an agent."""
-    lines = ["This step was tried before and failed.", "", f"What happened: {context.failure_summary}"]
+    before = "tried before and failed" if context.failure_class else "begun before"
+    lines = [f"This step was {before}.", "", f"What happened: {context.failure_summary}"]
     if context.changed_files:
         lines += ["", "Files that were changed:", *_listed(context.changed_files)]
     return "\n".join([*lines, "", "Mind:", *_listed(context.constraints)]) + "\n"

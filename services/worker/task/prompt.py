@@ -69,9 +69,13 @@ def _context(run: TaskRun, healing: Healing, *, rebuilt: bool, wish: str | None)
         attempt=budget.begun,
         strategy=how,
         failure_class=last.failure_class if last else None,
-        failure_summary=last.summary if last else "no attempt has failed; a person interrupted the last one",
+        failure_summary=last.summary if last else "no attempt has failed; a person wants another one",
         constraints=retry_context.constraints(
-            healing.allowed, rebuilt=rebuilt, left=healing.allowed.attempts - budget.used, wish=wish
+            healing.allowed,
+            failed=last is not None,
+            rebuilt=rebuilt,
+            left=healing.allowed.attempts - budget.used,
+            wish=wish,
         ),
         changed_files=last.changed_files if last else [],
         diff_hash=last.diff_hash if last else None,

@@ -111,7 +111,10 @@ async def test_a_persons_wish_is_told(healing: WorkerSettings, new_task: NewTask
     told = context(marks, 2)
     assert told["strategy"] == "operator"
     assert told["constraints"][0] == "A person asked for this attempt: use the other server"
-    assert told["failureSummary"] == "no attempt has failed; a person interrupted the last one"
+    assert told["failureSummary"] == "no attempt has failed; a person wants another one"
+    prompt = (marks / "prompt-2").read_text()
+    assert "This step was begun before." in prompt and "fail once more" not in prompt
+    assert "- The files are as the last attempt left them" in prompt
 
 
 async def test_a_handoff_is_in_the_next_prompt_and_only_there(
