@@ -92,9 +92,10 @@ async def test_the_ladder_to_the_dead_letters(store: Store, way: Way, origin: Or
     facts = await shelves.facts(store, job.id)
     assert facts["hard_resets"] == "1"
     names = [each.name for each in await shelves.artifacts(store, job.id) if "self_heal" in each.name]
+    last = len(await told(store, job, "job.claimed", "attempt"))  # worker-a may have had it, and released it
     assert names == [
         *(f"state/self_heal/attempt-2-1-{number}.json" for number in (1, 2, 3)),
-        *(f"state/self_heal/attempt-2-2-{number}.json" for number in (1, 2)),
+        *(f"state/self_heal/attempt-2-{last}-{number}.json" for number in (1, 2)),
     ]
     (letter,), _ = await dead_letters.listing(store)
     assert letter.failure_class == "stuck_no_progress"
