@@ -14,6 +14,7 @@ from sluicegate import keys, metrics, settings
 from sluicegate.cli.main import main
 from sluicegate.operations.tool_schema import input_schema
 from sluicegate.operations.tools import TOOLS, Tool
+from tests.corpora import outcomes
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,6 +28,7 @@ def pages() -> dict[str, str]:
         "docs/reference/metrics.md": metrics_page(),
         "docs/reference/cli.md": cli_page(),
         "docs/reference/mcp.md": mcp_page(),
+        "docs/reference/healing-runs.md": outcomes.page(),
     }
 
 

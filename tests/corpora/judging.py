@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import uuid_utils
 from msgspec import structs
@@ -17,7 +17,8 @@ from sluicegate.operations.ladder import Rung, climb
 from sluicegate.settings import Settings, WorkerSettings
 from sluicegate.store import Store, events, jobs, shelves
 from sluicegate.worker import Worker
-from tests.corpora.runs import Corpus, Part, Run, load
+from tests.corpora.outcomes import Outcome, all_runs
+from tests.corpora.runs import Corpus, Part, Run
 from tests.support.origin import Origin
 from tests.support.wait import until
 
@@ -25,25 +26,21 @@ IDLE_SECONDS: Final = 3.0
 """What 300 s are in the runs: a hundredth. What is healthy is silent for at most two thirds of it."""
 WALL_SECONDS: Final[dict[Corpus, float]] = {"stuck": 8.0, "healthy": 120.0}
 ATTEMPTS_OF_A_JOB: Final = 2
+SLOTS: Final = 6
 FILES: Final = {"README.md": b"first line\n", "src/main.py": b"print('hello')\n", "notes/one": b"1\n"}
 
 
-class Judged(NamedTuple):
-    """ended: `healed`, `finished` at the first go, or the class of the failure."""
-
-    corpus: Corpus
-    part: Part
-    run: Run
-    ended: str
-    rungs: list[Rung]
-    hard_resets: int
-    right: bool
+def rules(settings: Settings) -> Settings:
+    """What the runs need of the deployment's settings."""
+    return structs.replace(
+        settings, allow_local_repositories=True, retry_backoff_base_seconds=0.05, retry_backoff_jitter=0
+    )
 
 
-async def judge(store: Store, settings: Settings, folder: Path, slots: int) -> list[Judged]:
+async def judge(store: Store, settings: Settings, folder: Path, slots: int) -> list[Outcome]:
     """All runs of both corpora, as many at a time as the worker has slots."""
     origin = Origin(folder / "remote", FILES)
-    rules = structs.asdict(settings) | {
+    of_worker = structs.asdict(settings) | {
         "worker_id": "judge",
         "worker_capabilities": ("git", "shell"),
         "worker_concurrency": slots,
@@ -53,14 +50,12 @@ async def judge(store: Store, settings: Settings, folder: Path, slots: int) -> l
         "stop_sigterm_grace_seconds": 0.3,
         "step_idle_timeout_seconds": IDLE_SECONDS,
     }
-    worker = Worker.from_redis(settings=WorkerSettings(**rules))
+    worker = Worker.from_redis(settings=WorkerSettings(**of_worker))
     worker.handler("task")(run_task)
     working = asyncio.create_task(worker.run(handle_signals=False))
     try:
         judging = [
-            _judged(store, origin, folder / "marks", corpus, part, run)
-            for corpus, part in _parts()
-            for run in load(corpus, part)
+            _judged(store, origin, folder / "marks", corpus, part, run) for corpus, part, run in all_runs()
         ]
         return await asyncio.gather(*judging)
     finally:
@@ -68,29 +63,7 @@ async def judge(store: Store, settings: Settings, folder: Path, slots: int) -> l
         await working
 
 
-def table(judged: list[Judged]) -> str:
-    """A row for each run, and the sums."""
-    lines = ["| corpus | part | kind | run | ended | attempts | hard resets | right |", "|" + " --- |" * 8]
-    for each in judged:
-        lines.append(  # noqa: PERF401 - it reads as the row it makes
-            f"| {each.corpus} | {each.part.replace('_', ' ')} | {each.run.kind} | {each.run.name} "
-            f"| {each.ended} | {len(each.rungs)} | {each.hard_resets} | {'yes' if each.right else 'NO'} |"
-        )
-    right, of = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for each in judged:
-        of[each.corpus, each.part] += 1
-        right[each.corpus, each.part] += each.right
-    sums = [f"{corpus}, {part}: {right[corpus, part]} of {of[corpus, part]}" for corpus, part in of]
-    return "\n".join([*lines, "", *sums])
-
-
-def _parts() -> list[tuple[Corpus, Part]]:
-    corpora: tuple[Corpus, ...] = ("stuck", "healthy")
-    parts: tuple[Part, ...] = ("first_third", "rest")
-    return [(corpus, part) for corpus in corpora for part in parts]
-
-
-async def _judged(store: Store, origin: Origin, marks: Path, corpus: Corpus, part: Part, run: Run) -> Judged:
+async def _judged(store: Store, origin: Origin, marks: Path, corpus: Corpus, part: Part, run: Run) -> Outcome:
     job = await _enqueued(store, origin, marks, corpus, run)
 
     async def ended() -> Job | None:
@@ -108,7 +81,7 @@ async def _judged(store: Store, origin: Origin, marks: Path, corpus: Corpus, par
         has_result = origin.tip(branch) is not None and "result" in origin.files(branch)
         ended_as = ("healed" if healed else "finished") if has_result else "without a result"
     right = _is_right(corpus, run, ended_as, rungs, hard_resets)
-    return Judged(corpus, part, run, ended_as, rungs, hard_resets, right)
+    return Outcome(corpus, part, run.name, ended_as, len(rungs), hard_resets, right)
 
 
 def _is_right(corpus: Corpus, run: Run, ended: str, rungs: list[Rung], hard_resets: int) -> bool:
