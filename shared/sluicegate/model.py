@@ -206,6 +206,39 @@ class LiveControl(Struct, rename="camel", kw_only=True, frozen=True, omit_defaul
     summary: HandoffSummary | None = None
 
 
+MAX_GRANT_MINUTES: Final = 240
+LiveProvider = Literal["browser", "tmate", "tmux"]
+LiveStatus = Literal["starting", "ready", "revoked", "ended", "error"]
+
+
+class LiveSession(Struct, rename="camel", kw_only=True):
+    """A terminal on a running task (L-2). attach_ro, web_ro: ways to look; those to write only a grant tells.
+
+    ended_at: when nothing was left of it, for a revoked one too. rw_granted_until: of the last grant, whether
+    or not it is over; rw_granted_to: who has it. A worker that has not been heard of is not one that is gone:
+    the sweeper ends the session after a minute.
+    """
+
+    id: str
+    task_run_id: str
+    provider: LiveProvider
+    status: LiveStatus
+    attach_ro: str | None = None
+    web_ro: str | None = None
+    worker_id: str | None = None
+    worker_hostname: str | None = None
+    created_at: str
+    ready_at: str | None = None
+    ended_at: str | None = None
+    expires_at: str | None = None
+    rw_granted_until: str | None = None
+    rw_granted_to: str | None = None
+    last_heartbeat_at: str | None = None
+    error_message: str | None = None
+    requested_by_user_id: str | None = None
+    revoked_by_user_id: str | None = None
+
+
 class Event(Struct, rename="camel", kw_only=True):
     """One line of a job's history (Q-5). `payload.kind` names it, `message` is the sentence for people."""
 

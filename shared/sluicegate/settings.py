@@ -19,8 +19,9 @@ from msgspec import Meta, Struct
 
 from sluicegate.errors import ConfigurationError
 from sluicegate.failure_rules import FailureRules
-from sluicegate.model import PRINTABLE_PATTERN
+from sluicegate.model import MAX_GRANT_MINUTES, PRINTABLE_PATTERN, LiveProvider
 from sluicegate.runtimes import RuntimeName
+from sluicegate.sealing import SealingKeys
 
 PREFIX: Final = "SLUICEGATE_"
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
@@ -115,8 +116,31 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_patch_bytes: Annotated[Count, says("largest patch of a step")] = 64 * 1024 * 1024
     max_job_artifacts: Annotated[Count, says("artifacts of one job, in number")] = 1_000
     max_control_events: Annotated[
-        Count, says("control events of one job, in number; past it only a resume is accepted")
+        Count, says("control events of one job, in number; past it only a resume or a revoke is accepted")
     ] = 1_000
+    live_session_enabled: Annotated[bool, says("let people watch running tasks, and take them over")] = True
+    live_session_provider: Annotated[
+        LiveProvider,
+        says(
+            "how: `browser`, the dashboard's terminal, opened with each task; `tmate` and `tmux` only when "
+            "somebody asks for one"
+        ),
+    ] = "browser"
+    live_session_ttl_minutes: Annotated[
+        Annotated[float, Meta(gt=0, le=7 * 1440)], says("longest life of a live session")
+    ] = 60.0
+    live_session_rw_grant_ttl_minutes: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_GRANT_MINUTES)],
+        says("how long a person may type for whom nobody says how long"),
+    ] = 15
+    live_session_allow_web: Annotated[bool, says("show web addresses that a tmate relay gives out")] = False
+    live_keys: Annotated[
+        SealingKeys,
+        says(
+            "seal the ways to write: `<id>:<32 bytes as base64>`, the first one for new ones; the same for "
+            "queue_api, control and workers on the store"
+        ),
+    ] = SealingKeys()
     job_log_max_bytes: Annotated[
         Count, says("log events of one job; what is beyond is only in the artifact")
     ] = 4_194_304
@@ -353,7 +377,7 @@ STRUCTS: Final[tuple[type[Struct], ...]] = (
     Settings, ServerSettings, QueueApiSettings, ControlSettings, WorkerSettings, SweeperSettings,
     ClientSettings,
 )  # fmt: skip
-SECRET_FIELDS: Final = frozenset({"token", "bootstrap_admin_token", "session_key"})
+SECRET_FIELDS: Final = frozenset({"token", "bootstrap_admin_token", "session_key", "live_keys"})
 
 S = TypeVar("S", bound=Struct)
 
@@ -384,7 +408,7 @@ def load(
             values[field.name] = (f"--{field.name.replace('_', '-')}", flags[field.name])
     hints = get_type_hints(kind, include_extras=True)
     chosen = {
-        field.name: _convert(*values[field.name], hints[field.name])
+        field.name: _convert(*values[field.name], hints[field.name], secret=field.name in SECRET_FIELDS)
         for field in names
         if field.name in values
     }
@@ -464,20 +488,21 @@ def _file_values(config: Path | None, environ: Mapping[str, str]) -> dict[str, A
     return values
 
 
-def _convert(source: str, value: Any, kind: Any) -> Any:
+def _convert(source: str, value: Any, kind: Any, *, secret: bool) -> Any:
     if isinstance(value, str) and _is_list(kind):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         return msgspec.convert(value, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{source}={value!r} is not allowed: {error}") from error
+        shown = "***" if secret else repr(value)
+        raise ConfigurationError(f"{source}={shown} is not allowed: {error}") from error
 
 
 def _decode(kind: type, value: Any) -> Any:
     if kind is Path:
         return Path(str(value))
-    if kind is FailureRules:
-        return FailureRules.read(value)
+    if kind in (FailureRules, SealingKeys):
+        return kind.read(value)
     raise NotImplementedError(kind)
 
 
