@@ -29,6 +29,7 @@ CONTROL: Final = Q + "control"
 WORKERS: Final = Q + "workers"
 COUNTERS: Final = Q + "counters"
 TOKENS: Final = Q + "tokens"
+LIVE: Final = Q + "live"
 
 
 def job(job_id: str) -> str:
@@ -108,6 +109,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "job:<id>:terminal": "stream, expires: what the run's terminal showed lately, by lease token and place",
     "job:<id>:typed": "stream, expires: what operators typed that the run's terminal has not got yet",
     "job:<id>:watched": "string, expires: there while somebody watches the run's terminal",
+    "job:<id>:live": "hash: its newest live session, the ways to write sealed",
     "lane:<lane><class>": "stream, group `workers`: waiting (undelivered) and running (pending) entries",
     "lanes": "hash: lane and class -> number of waiting entries; there while the stream has entries",
     "ready": "zset: every lane with waiting entries, by (priority, age of head)",
@@ -122,6 +124,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "delayed": "zset: job -> when it becomes claimable",
     "leases": "zset: job -> lease expiry",
     "status:<status>": "zset: job -> time it entered the status",
+    "live": "zset: job -> when the sweeper looks at its live session, in ms; none that is over",
     "counters": "hash: totals for metrics",
     "dead": "stream: dead letters",
     "condemned": "zset: dead letter whose removal has begun -> when, in ms",

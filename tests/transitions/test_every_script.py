@@ -21,6 +21,7 @@ from sluicegate.store import (
     endings,
     events,
     jobs,
+    live_sessions,
     narrow_pauses,
     pause,
     scripts,
@@ -93,7 +94,7 @@ def test_memory_never_stops_what_frees_it(name: str) -> None:
     freeing = {
         "heartbeat", "complete", "fail", "release", "cancel", "cancel_ack", "expire_leases", "condemn",
         "retention", "pause", "pause_some", "bring_back", "end_pauses", "control", "answer_control",
-        "keep_token", "set_limits", "apply_limits",
+        "keep_token", "set_limits", "apply_limits", "report_live", "renew_live", "revoke_live", "end_live",
     }  # fmt: skip
     flags = scripts.script(name).header.get("Flags", [])
     assert ("allow-oom" in flags) == (name in freeing)
@@ -163,6 +164,14 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
         await controls.answer(
             store, "worker-1", running.job_id, 1, what="recovery", request_id=found["id"], outcome=outcome
         )
+    for end in ("ended", "error", "revoked"):
+        await live_sessions.ask(store, running.job_id, "browser", actor="ann")
+        await live_sessions.report(store, "worker-1", running.job_id, 1, "ready")
+        if end == "revoked":
+            await live_sessions.grant(store, running.job_id, 1, actor="ann")
+            await live_sessions.revoke(store, running.job_id, actor="ann")
+        else:
+            await live_sessions.report(store, "worker-1", running.job_id, 1, end)  # type: ignore[arg-type]
     for shelf in ("steps", "artifacts", "facts"):
         await store.run(
             "attach", worker="worker-1", id=running.job_id, token=1, shelf=shelf, name="n", value="v", once=1,

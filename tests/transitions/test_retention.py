@@ -23,11 +23,12 @@ async def test_an_ended_job_goes_with_all_its_keys(store: Store, builder: JobBui
     for shelf in ("steps", "artifacts", "facts"):
         await store.command("HSET", keys.job_shelf(made.job_id, shelf), "name", "value")
     await store.command("XADD", keys.job_controls(made.job_id), "*", "action", "pause")
+    await store.command("HSET", keys.job_live(made.job_id), "id", "s")
     before = await contents(store)
     assert await retention.remove(store, state, [made.job_id]) == [None]
     after = await contents(store)
     gone = {name for name in before if name.startswith(f"job:{made.job_id}")}
-    assert len(gone) == 6
+    assert len(gone) == 7
     assert changed(before, after) == gone | {f"status:{state}", "events"} | (
         {"dead"} if state == "dead_letter" else set()
     )

@@ -105,7 +105,8 @@ async def test_what_was_typed_and_taken_goes(store: Store, made: Made) -> None:
 @pytest.mark.parametrize("case", fences.cases("show"), ids=str)
 async def test_a_refusal_writes_nothing(store: Store, builder: JobBuilder, case: fences.Case) -> None:
     made = await case.before(builder)
-    await live.session(store, made.job_id, made.token)
+    if case.word != "JOB_NOT_FOUND":
+        await live.session(store, made.job_id, made.token)
 
     async def call() -> list[Any]:
         reply = await store.run(

@@ -42,7 +42,7 @@ def test_every_catalogued_key_is_built_somewhere() -> None:
     made = {
         keys.job("<>"), keys.job_events("<>"), keys.status("<>"), keys.bell("<>"), keys.worker("<>"),
         keys.heard("<>"), keys.job_controls("<>"), keys.job_terminal("<>"), keys.job_typed("<>"),
-        keys.job_watched("<>"),
+        keys.job_watched("<>"), keys.job_live("<>"),
         *(keys.job_shelf("<>", shelf) for shelf in ("steps", "artifacts", "facts")),
     }  # fmt: skip
     everything = shapes | values | {each.removeprefix(keys.Q) for each in made} | {"unique:<>:<>"}

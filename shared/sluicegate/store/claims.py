@@ -76,6 +76,10 @@ class Attempt(NamedTuple):
         )
 
     @property
+    def live_version(self) -> int:
+        return int(self.field("live") or 0)
+
+    @property
     def cancel_requested_ms(self) -> int | None:
         """When its cancel was asked for: only in the answer to a claim that is repeated."""
         asked = self.field("cancel_at")
@@ -116,6 +120,8 @@ class Wishes(NamedTuple):
     cancel_requested_by: str | None
     cancel_reason: str | None
     live_control: LiveControl | None
+    live_version: int = 0
+    """Of the run's live session: it grows with each change; 0 when there was never one."""
 
 
 class Renewal(NamedTuple):
@@ -244,11 +250,12 @@ async def _register(store: Store, policy: Policy) -> None:
 def _wishes(reply: Sequence[str], job_id: str) -> Wishes | RequestError:
     if reply[0] != "OK":
         return words.refused(reply[0], job_id)
-    _, expires, cancel_at, cancel_by, reason, controls = reply
+    _, expires, cancel_at, cancel_by, reason, controls, live = reply
     return Wishes(
         int(expires),
         int(cancel_at) if cancel_at else None,
         cancel_by or None,
         reason or None,
         rendering.live_control(rendering.fields(controls)),
+        int(live or 0),
     )

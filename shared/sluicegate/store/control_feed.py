@@ -14,8 +14,8 @@ from sluicegate.store.positions import position
 
 
 class Control(NamedTuple):
-    """kind: `pause` (with the new state), `narrow_pause` (with that), or `cancel` or `control` of this job,
-    held under this token.
+    """kind: `pause` (with the new state), `narrow_pause` (with that), or `cancel`, `control` or `live` of
+    this job, held under this token.
     """
 
     kind: str
@@ -29,6 +29,8 @@ class Control(NamedTuple):
     pause: NarrowPause | None = None
     pauses: Pauses | None = None
     """All narrower ones, where a stream over HTTP begins."""
+    live_version: int = 0
+    """Of the live session that has changed."""
 
 
 class ControlFeed:
@@ -57,6 +59,7 @@ class ControlFeed:
                     system=rendering.stored_system(fields) if fields["kind"] == "pause" else None,
                     live_control=rendering.live_control(fields),
                     pause=_pause(fields),
+                    live_version=int(fields.get("live", 0)),
                 )
             )
 

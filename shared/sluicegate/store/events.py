@@ -38,12 +38,18 @@ LIFECYCLE: Final[dict[str, tuple[EventLevel, Callable[[dict[str, Any]], str]]]] 
         "warn",
         lambda e: f"The worker does not {_words(e)}: {e.get('message') or 'no reason given'}",
     ),
+    "task.live.requested": ("info", lambda e: f"{e['actorUserId']} asked for a live session"),
+    "task.live.ready": ("info", lambda e: "The live session is ready"),
+    "task.live.granted": ("warn", lambda e: f"{e['actorUserId']} may type into the live session"),
+    "task.live.revoked": ("warn", lambda e: f"{e['actorUserId']} revoked the live session"),
+    "task.live.ended": ("info", lambda e: f"The live session ended{_why(e)}"),
+    "task.live.error": ("warn", lambda e: f"The live session failed{_why(e)}"),
     "events.truncated": ("warn", lambda e: "The log limit is reached; the full log is an artifact"),
 }
 """Events that scripts write: level and the sentence for people. `details` of one is JSON of more fields."""
 
 _NUMBERS: Final = frozenset({"attempt", "limitBytes", "limitEntries"})
-_TIMES: Final = frozenset({"nextAttemptAt", "cancelRequestedAt"})
+_TIMES: Final = frozenset({"nextAttemptAt", "cancelRequestedAt", "grantedUntil"})
 
 
 class Append(NamedTuple):
@@ -206,6 +212,10 @@ def _words(event: dict[str, Any]) -> str:
     """`retry step build` for {action: retry_step, stepId: build}; `pause at once`, `take over`."""
     action = "take over" if event["action"] == "takeover" else event["action"].replace("_", " ")
     return " ".join(filter(None, (action, event.get("stepId"), "at once" if event.get("hard") else "")))
+
+
+def _why(event: dict[str, Any]) -> str:
+    return f": {event['error']}" if event.get("error") else ""
 
 
 def _value(name: str, text: Any) -> Any:

@@ -26,6 +26,14 @@ def refused(word: str, job_id: str) -> RequestError:
             return Conflict(f"another worker holds job {job_id}", code="job_ownership_mismatch")
         case "CONDEMNED":
             return Conflict(f"job {job_id} is being purged", code="job_state_conflict")
+        case "LIVE_NOT_FOUND":
+            return NotFound(f"job {job_id} never had a live session", code="live_session_not_found")
+        case "LIVE_CONFLICT":
+            return Conflict(
+                f"the live session of job {job_id} is {rest}",
+                code="live_session_state_conflict",
+                sessionStatus=rest,
+            )
         case "CANCELLING":
             return Conflict(
                 f"job {job_id} is being cancelled", code="job_state_conflict", jobStatus="running"

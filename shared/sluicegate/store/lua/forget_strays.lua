@@ -9,7 +9,8 @@ for at = 1, N do
   local key = job_key(id)
   words[at] = 'KEPT'
   if redis.call('EXISTS', key) == 0 then
-    redis.call('DEL', key .. ':events', key .. ':steps', key .. ':artifacts', key .. ':facts', key .. ':controls')
+    redis.call('DEL', key .. ':events', key .. ':steps', key .. ':artifacts', key .. ':facts', key .. ':controls',
+      key .. ':live', key .. ':terminal', key .. ':typed', key .. ':watched')
     words[at] = 'REMOVED'
   end
 end

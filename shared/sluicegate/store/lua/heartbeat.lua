@@ -5,8 +5,9 @@
 --          token              text     lease token
 --          lease_ms           integer  new length of the lease, from now
 -- Replies  OK                 the pause record, time, and per job: OK with lease expiry, cancel time, who, reason,
---                             controls; or LEASE_LOST, OWNERSHIP_MISMATCH, JOB_NOT_FOUND with nothing written; then
---                             the version of the narrower pauses, and their records by name
+--                             controls, version of its live session; or LEASE_LOST, OWNERSHIP_MISMATCH,
+--                             JOB_NOT_FOUND with nothing written; then the version of the narrower pauses, and their
+--                             records by name
 -- Flags    allow-oom
 -- Repeat   safe: it only moves a deadline
 local replies = {}
@@ -21,9 +22,15 @@ for at = 1, N do
     replies[at] = { word }
   else
     redis.call('ZADD', Q .. 'leases', 'XX', int(now + lease_ms), id)
-    local asked = redis.call('HMGET', job_key(id), 'cancel_at', 'cancel_by', 'cancel_reason', 'control')
+    local asked = redis.call('HMGET', job_key(id), 'cancel_at', 'cancel_by', 'cancel_reason', 'control', 'live')
     replies[at] = { 'OK', int(now + lease_ms), asked[1] or '', asked[2] or '', asked[3] or '',
-      asked[4] and controls_of(id) or {} }
+      asked[4] and controls_of(id) or {}, asked[5] or '' }
+    if asked[5] then
+      local live = load_live(id)
+      if is_open(live) and live.token == token then
+        hear_live(id)
+      end
+    end
   end
 end
 return { 'OK', redis.call('HGETALL', Q .. 'pause'), int(now), replies,

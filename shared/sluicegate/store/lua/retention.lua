@@ -20,8 +20,10 @@ for at = 1, N do
   elseif found[1] ~= status or status == 'queued' or status == 'running' or not ended or tonumber(ended) > before_ms then
     word = 'STATE_CONFLICT ' .. found[1]
   else
-    redis.call('DEL', key, key .. ':events', key .. ':steps', key .. ':artifacts', key .. ':facts', key .. ':controls')
+    redis.call('DEL', key, key .. ':events', key .. ':steps', key .. ':artifacts', key .. ':facts', key .. ':controls',
+      key .. ':live', key .. ':terminal', key .. ':typed', key .. ':watched')
     redis.call('ZREM', Q .. 'status:' .. status, id)
+    redis.call('ZREM', Q .. 'live', id)
     if found[2] then
       redis.call('XDEL', Q .. 'dead', found[2])
       redis.call('ZREM', Q .. 'condemned', id)
