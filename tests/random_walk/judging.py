@@ -77,7 +77,7 @@ def _heartbeat(model: Model, call: Call, reply: Reply) -> None:
         expected = model.heartbeat(job_id, call.args["worker"], token, int(now) + lease_ms)
         assert word == expected, f"heartbeat answered {word}, expected {expected}"
         if word == "OK":
-            expires, cancel_at, by, reason, controls = told
+            expires, cancel_at, by, reason, controls, _live = told
             job = model.jobs[job_id]
             assert int(expires) == int(now) + lease_ms
             assert bool(cancel_at) == bool(by)

@@ -26,7 +26,7 @@ async def test_a_lease_is_extended(store: Store, builder: JobBuilder) -> None:
     assert isinstance(item, claims.Wishes)
     assert int(after["leases"][made.job_id]) == item.lease_expires_ms
     assert earliest <= item.lease_expires_ms <= await now_ms(store) + 120_000
-    assert item[1:] == (None, None, None, None)
+    assert item[1:] == (None, None, None, None, 0)
 
 
 async def test_many_leases_are_judged_one_by_one(store: Store, builder: JobBuilder) -> None:
