@@ -26,6 +26,10 @@ from sluicegate.worker.process.streams import OnOutput, Streams
 MUTE_SECONDS: Final = KILL_REPORT_SECONDS + 5.0
 """So long after its last signal should have left, a guard that has not told the end is passed over."""
 
+WAKE_SECONDS: Final = 1.0
+"""So often a guard is continued. A command may stop all that is its user's, as `kill -STOP -1` does: then
+nobody would obey, or tell of the command's end."""
+
 
 class Grace(Struct, frozen=True, kw_only=True):
     """How long a stopped command has after each signal before the next one."""
@@ -85,6 +89,7 @@ class Command:
         self._survivors: list[int] = []
         self._answers: deque[tuple[str, asyncio.Future[None]]] = deque()
         self._patience: asyncio.TimerHandle | None = None
+        self._waking = asyncio.get_running_loop().call_later(WAKE_SECONDS, self._keep_awake)
         self._ending = asyncio.create_task(self._end_with_its_guard())
 
     @classmethod
@@ -206,7 +211,7 @@ class Command:
         return self._stop_request
 
     def _expect_end(self, seconds: float) -> None:
-        """A guard that was stopped, by a command that stops all it can, is continued; else passed over."""
+        """A guard that was stopped is continued at once; one that does not answer is passed over."""
         if not self._guard_done.is_set():
             self._link.wake()
             if self._patience is not None:
@@ -231,7 +236,12 @@ class Command:
             answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._answers.append((answer, answered))
             self._link.say(word)
+            self._link.wake()
             await answered
+
+    def _keep_awake(self) -> None:
+        self._link.wake()
+        self._waking = asyncio.get_running_loop().call_later(WAKE_SECONDS, self._keep_awake)
 
     def _hear(self, report: list[str]) -> None:
         match report:
@@ -280,6 +290,7 @@ class Command:
             if not self._survivors:
                 await self._link.ended()
         finally:
+            self._waking.cancel()
             if self._patience is not None:
                 self._patience.cancel()
             if self._status is None:

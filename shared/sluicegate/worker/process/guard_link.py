@@ -88,7 +88,7 @@ class GuardLink:
             self.cgroup = Cgroup(f"{cgroups()}/{cgroup_name}")
 
     def wake(self) -> None:
-        """Continue the guard: a command may have stopped all processes that are its user's."""
+        """Continue the guard, should it have been stopped."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
             if self._holder is not None:

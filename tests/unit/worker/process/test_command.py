@@ -315,6 +315,47 @@ async def test_a_stopped_guard_is_continued(start: Any, heard: Heard) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs child subreapers")
+async def test_a_stopped_guard_stops_a_tree_and_lets_it_go_on(start: Any, heard: Heard) -> None:
+    """H-10, L-5, C-12: each of its words would have waited for the guard for ever."""
+    command = await start("sh", "-c", "echo ready; sleep 60", grace=PATIENT)
+    await heard.says("ready")
+    main = psutil.Process(command.pid)
+    stop_guard()
+    await asyncio.wait_for(command.pause(), 10)
+    assert main.status() == psutil.STATUS_STOPPED
+    stop_guard()
+    await asyncio.wait_for(command.resume(), 10)
+    assert main.status() != psutil.STATUS_STOPPED
+    await command.pause()
+    stop_guard()
+    receipt = await asyncio.wait_for(command.stop(), 10)
+    assert [each["signal"] for each in receipt["signals"]] == ["SIGINT", "SIGCONT"]
+    assert not started()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs child subreapers")
+async def test_the_end_is_told_though_the_guard_was_stopped(
+    start: Any, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that ends by itself: nobody has a word for its guard, and a time limit is for the command."""
+    monkeypatch.setattr("sluicegate.worker.process.command.WAKE_SECONDS", 0.05)
+    command = await start("sh", "-c", "echo ready; read line; exit 3")
+    await heard.says("ready")
+    stop_guard()
+    await command.write(b"\n")
+    assert (await asyncio.wait_for(command.wait(), 10)).exit_code == 3
+    assert not started()
+
+
+def stop_guard() -> None:
+    """Both of its processes."""
+    guard = [each for each in started() if guard_link.PROGRAM in each.cmdline()]
+    assert len(guard) == 2
+    for each in guard:
+        each.suspend()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs child subreapers")
 @pytest.mark.parametrize("way", ["stop", "kill"])
 async def test_a_guard_that_does_not_answer_is_passed_over(
     start: Any, heard: Heard, monkeypatch: pytest.MonkeyPatch, way: str
@@ -326,9 +367,7 @@ async def test_a_guard_that_does_not_answer_is_passed_over(
     code = "import os, time\nif not os.fork(): os.setsid()\nprint('ready', flush=True); time.sleep(600)"
     command = await start(sys.executable, "-c", code, grace=Grace(sigint_seconds=0, sigterm_seconds=0))
     await until(lambda: heard.text().count("ready") == 2, "both run")
-    for each in started():
-        if each.pid != command.pid and each.name() == psutil.Process().name():
-            each.suspend()
+    stop_guard()
     if way == "kill":
         command.kill_now()
     else:
