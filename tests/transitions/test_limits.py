@@ -130,6 +130,9 @@ async def time_out(builder: JobBuilder, job: Made) -> None:
 @pytest.mark.parametrize("end", [complete, fail, retry, release, expire, acknowledge, cancel_stale, time_out])
 async def test_whatever_ends_an_attempt_frees_its_slots(store: Store, builder: JobBuilder, end: Any) -> None:
     """Q-18: in the same step; and an idle worker of each policy is woken."""
+    # The job that is to be tried again would come before the others, were it due by then.
+    waits = {"retry_backoff_base_seconds": 60.0, "retry_backoff_cap_seconds": 60.0}
+    store.settings = msgspec.structs.replace(store.settings, **waits)
     await limited(store, "type=work:1", "repo=*:1")
     assert await ids(builder) == [] == await ids(builder, GPU)
     first = await builder.running(repository=REPO, affinity_key="k", max_attempts=2)
