@@ -49,6 +49,17 @@ async def test_a_job_that_goes_on_is_never_removed(store: Store, builder: JobBui
     assert await contents(store) == before
 
 
+@pytest.mark.damages_the_store
+async def test_what_is_only_listed_as_ended_stays(store: Store, builder: JobBuilder) -> None:
+    """Q-15: of a damaged store, too, nothing is removed that runs."""
+    made = await builder.running()
+    await store.command("ZADD", keys.status("succeeded"), 1, made.job_id)
+    before = await contents(store)
+    (refused,) = await retention.remove(store, "succeeded", [made.job_id])
+    assert isinstance(refused, Conflict)
+    assert await contents(store) == before
+
+
 async def test_what_was_redriven_meanwhile_stays(store: Store, builder: JobBuilder) -> None:
     """Q-15, whatever the caller saw before."""
     made = await builder.dead_letter()
