@@ -8,7 +8,16 @@ from aiohttp import web
 
 from services.queue_api.alarms import Alarms
 from services.queue_api.controls import Controls
-from services.queue_api.keys import ALARMS, BELLS, CONTROLS, FILES, GUARD_HITS, LIVE_EVENTS, SUBMISSIONS
+from services.queue_api.keys import (
+    ALARMS,
+    BELLS,
+    CONTROLS,
+    FILES,
+    GUARD_HITS,
+    LIVE_EVENTS,
+    STREAMS,
+    SUBMISSIONS,
+)
 from services.queue_api.routes import ROUTES
 from sluicegate.artifacts import open_store
 from sluicegate.gathering import Gathering
@@ -21,6 +30,7 @@ from sluicegate.store import Store
 from sluicegate.store.bells import Bells
 from sluicegate.store.live_events import LiveEvents
 from sluicegate.store.notices import Notices
+from sluicegate.store.streams import Streams
 
 
 def build(settings: QueueApiSettings, store: Store) -> web.Application:
@@ -32,6 +42,7 @@ def build(settings: QueueApiSettings, store: Store) -> web.Application:
     app[GUARD_HITS] = GuardHits(app[METRICS].jobs.guard_hits)
     app[FILES] = open_store(settings)
     app[LIVE_EVENTS] = LiveEvents(store, Notices(store), event_frame)
+    app[STREAMS] = Streams(store)
     app[SUBMISSIONS] = Gathering(partial(submit, store))
     app.on_cleanup.append(_close_readers)
     return app
@@ -42,4 +53,5 @@ async def _close_readers(app: web.Application) -> None:
     await app[BELLS].close()
     await app[CONTROLS].close()
     await app[LIVE_EVENTS].close()
+    await app[STREAMS].close()
     await app[SUBMISSIONS].close()

@@ -16,6 +16,7 @@ from sluicegate.operations.jobs import Accepted
 from sluicegate.store.bells import Bells
 from sluicegate.store.jobs import Submission
 from sluicegate.store.live_events import LiveEvents
+from sluicegate.store.streams import Streams
 
 BELLS: Final = web.AppKey("bells", Bells)
 ALARMS: Final = web.AppKey("alarms", Alarms)
@@ -23,6 +24,7 @@ CONTROLS: Final = web.AppKey("controls", Controls)
 GUARD_HITS: Final = web.AppKey("guard_hits", GuardHits)
 FILES: Final[web.AppKey[ArtifactStore]] = web.AppKey("files")
 LIVE_EVENTS: Final = web.AppKey("live_events", LiveEvents)
+STREAMS: Final = web.AppKey("streams", Streams)
 Submissions = Gathering[Submission, Accepted | RequestError]
 SUBMISSIONS: Final[web.AppKey[Submissions]] = web.AppKey("submissions", Gathering)
 """Concurrent enqueues: one call to the store for all that come while another is under way."""

@@ -15,6 +15,7 @@ from services.queue_api.handlers import (
     mcp,
     remote_workers,
     retries,
+    terminals,
     tokens,
 )
 from sluicegate.http import Endpoint
@@ -37,6 +38,7 @@ from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, Wo
 from sluicegate.operations.kept_work import DroppedSteps, DropStepsCall, Fact, FactCall, StepCall
 from sluicegate.operations.presence import Credential, DepartCall, Departed, PresenceCall, WorkerQuery
 from sluicegate.operations.reasons import Why
+from sluicegate.operations.terminals import ShowAnswer, ShowCall, TypedQuery
 from sluicegate.operations.tool_schema import ToolAnswer, ToolsAnswer
 from sluicegate.operations.tools import ToolCall
 from sluicegate.store.dead_letters import DeadLetter
@@ -145,6 +147,17 @@ ROUTES: Final = (
         method="POST", path=JOB + "/controls/answer", handler=remote_workers.answer_control, may="worker",
         unlimited=True, tag="workers", summary="What an operator asked of the run is done, or will not be",
         body=calls.ControlAnswer, replies={200: Job}, errors=HELD,
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/terminal", handler=terminals.show, may="worker", unlimited=True,
+        tag="live sessions", summary="Publish what the run's terminal shows, while its live session is open",
+        body=ShowCall, replies={200: ShowAnswer}, errors=(*HELD, "live_session_state_conflict"),
+    ),
+    Endpoint(
+        method="GET", path=JOB + "/terminal/typed", handler=terminals.typed, may="worker", unlimited=True,
+        tag="live sessions", summary="What is typed into the run's terminal (Server-Sent Events)",
+        query=TypedQuery, headers=("Last-Event-ID",), replies={200: None}, media="text/event-stream",
+        errors=HELD,
     ),
     Endpoint(
         method="POST", path=JOB + "/events", handler=events.append, may="worker", tag="events",

@@ -104,13 +104,15 @@ class HttpConnection:
                     raise
                 await patience.wait(error)
 
-    async def stream(self, path: str, *, after: str | None) -> AsyncGenerator[Message, None]:
+    async def stream(
+        self, path: str, *, after: str | None, last_id: str | None = None
+    ) -> AsyncGenerator[Message, None]:
         """The messages of an event stream up to and with `end`, through any number of broken connections.
 
-        Each reconnect names the last id (`Last-Event-ID`), so nothing is missing and nothing comes twice.
+        last_id: the last message of an earlier call, to go on behind. Each reconnect names the last id
+        (`Last-Event-ID`), so nothing is missing and nothing comes twice.
         """
         patience = Patience(self.retry_seconds)
-        last_id: str | None = None
         while True:
             started = time.monotonic()
             broken: SluicegateError = ServerUnreachable(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, Literal, NamedTuple
 
 from sluicegate import keys
@@ -10,7 +11,7 @@ from sluicegate.errors import Busy, Conflict, NotFound, RequestError
 from sluicegate.model import ID_PATTERN
 from sluicegate.store import words
 from sluicegate.store.connection import Store
-from sluicegate.store.streams import Entry
+from sluicegate.store.streams import Entry, Streams
 
 MOST_ENTRIES: Final = 4_000
 """Of what was shown: a terminal that shows single characters has many small ones."""
@@ -69,6 +70,10 @@ class Standing(NamedTuple):
     def open(self) -> bool:
         """Whether its terminal can be watched."""
         return self.job_status in ("queued", "running") and self.session in ("starting", "ready")
+
+    def held_by(self, token: int) -> bool:
+        """Whether it is the session of this attempt, and open."""
+        return self.open and self.token == token
 
     @property
     def writer(self) -> str | None:
@@ -151,6 +156,20 @@ def shown_pieces(entries: Sequence[Entry]) -> list[tuple[int, Piece]]:
         ((kind, data),) = fields.items()
         found.append((int(token), Piece(int(place) - 1, kind.decode(), data)))  # type: ignore[arg-type]
     return found
+
+
+@asynccontextmanager
+async def follow_typed(
+    streams: Streams, job_id: str, token: int, place: str, deliver: Callable[[Typed], None]
+) -> AsyncIterator[None]:
+    """Inside the block, deliver is called with what is typed for this attempt behind `place`, in order."""
+
+    def each(entries: list[Entry]) -> None:
+        for typed in typed_entries(entries, token):
+            deliver(typed)
+
+    async with streams.follow(keys.job_typed(job_id), place, each):
+        yield
 
 
 def typed_entries(entries: Sequence[Entry], token: int) -> list[Typed]:

@@ -37,6 +37,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     (f"/jobs/{ID}/facts", {**HELD, **FACT}),
     (f"/jobs/{ID}/controls/answer", {**HELD, **ANSWER}),
     ("/jobs/events", {"workerId": WORKER, "events": [EVENT]}),
+    (f"/jobs/{ID}/terminal", {**HELD, "pieces": [{"place": 0, "data": "eA=="}]}),
     ("/workers/presence", HERE),
     ("/workers/depart", {"workerId": WORKER}),
 ]

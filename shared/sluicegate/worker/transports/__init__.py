@@ -17,6 +17,7 @@ from sluicegate.store.controls import Matter, Outcome
 from sluicegate.store.endings import Ending
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
+from sluicegate.store.terminals import Piece, Shown, Typed
 from sluicegate.store.workers import Presence
 
 
@@ -133,6 +134,15 @@ class Transport(Protocol):
         """Copy an artifact's content into a file."""
 
     async def artifacts(self, job_id: str) -> list[Artifact]: ...
+
+    async def show_terminal(self, job_id: str, token: int, pieces: Sequence[Piece], typed: str) -> Shown:
+        """Publish what the run's terminal shows; typed: the last of what was typed that it got. Repeatable.
+
+        Raises Conflict (live_session_state_conflict) when its live session is over.
+        """
+
+    async def hear_typed(self, job_id: str, token: int, place: str, deliver: Callable[[Typed], None]) -> None:
+        """Deliver what is typed into the run's terminal behind `place`, in order; until cancelled."""
 
     async def announce(self, presence: Presence) -> None: ...
 

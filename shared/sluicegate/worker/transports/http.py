@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
 from urllib.parse import quote
@@ -24,7 +25,7 @@ from sluicegate.errors import (
     TooLarge,
 )
 from sluicegate.model import Job, LiveControl, Policy
-from sluicegate.operations import calls, kept_work, presence
+from sluicegate.operations import calls, kept_work, presence, terminals
 from sluicegate.settings import WorkerSettings
 from sluicegate.store.claims import Lease, Renewal, Wishes
 from sluicegate.store.control_feed import Control
@@ -32,6 +33,7 @@ from sluicegate.store.controls import Matter, Outcome
 from sluicegate.store.endings import Cancelled, Ending
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
+from sluicegate.store.terminals import Piece, Shown, Typed
 from sluicegate.store.workers import Presence
 from sluicegate.worker.transports import Found, wire
 from sluicegate.worker.transports.pushed_controls import PushedControls
@@ -46,6 +48,9 @@ UNHEARD_SECONDS: Final = 0.2
 """So long after it hung up, the server has taken back what it could not hand over."""
 WAIT_SECONDS: Final = 30.0
 """The longest that the server lets a claim wait."""
+
+TYPED_PAUSE_SECONDS: Final = 0.2
+"""Between two connections to hear what is typed: somebody is waiting for an echo."""
 
 T = TypeVar("T")
 
@@ -233,6 +238,26 @@ class HttpTransport:
             return await http_files.listing(
                 self._connection, f"{JOBS}/{job_id}/artifacts", retry_seconds=OUTAGE_SECONDS
             )
+
+    async def show_terminal(self, job_id: str, token: int, pieces: Sequence[Piece], typed: str) -> Shown:
+        call = terminals.ShowCall(
+            worker_id=self.worker_id,
+            lease_token=str(token),
+            pieces=[terminals.piece(each) for each in pieces],
+            typed=typed or None,
+        )
+        return wire.shown(await self._post(f"{JOBS}/{job_id}/terminal", call, terminals.ShowAnswer))
+
+    async def hear_typed(self, job_id: str, token: int, place: str, deliver: Callable[[Typed], None]) -> None:
+        path = f"{JOBS}/{job_id}/terminal/typed?workerId={quote(self.worker_id, safe='')}&leaseToken={token}"
+        while True:
+            with contextlib.suppress(SluicegateError, msgspec.DecodeError):
+                async with aclosing(self._connection.stream(path, after=None, last_id=place)) as messages:
+                    async for message in messages:
+                        if message.event == "terminal.typed" and message.id:
+                            place = message.id
+                            deliver(wire.typed(message.id, message.data))
+            await asyncio.sleep(TYPED_PAUSE_SECONDS)
 
     async def announce(self, here: Presence) -> None:
         fields = msgspec.structs.asdict(here)

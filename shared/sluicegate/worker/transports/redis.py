@@ -15,10 +15,11 @@ from sluicegate.errors import RequestError
 from sluicegate.model import LiveControl, Policy
 from sluicegate.repositories import canonical
 from sluicegate.settings import WorkerSettings
-from sluicegate.store import claims, controls, endings, events, shelves, workers
+from sluicegate.store import claims, controls, endings, events, shelves, terminals, workers
 from sluicegate.store.bells import Bells
 from sluicegate.store.connection import Store
 from sluicegate.store.control_feed import Control, ControlFeed
+from sluicegate.store.streams import Streams
 from sluicegate.worker.transports import Found
 
 SAFETY_POLL_SECONDS: Final = 2.0
@@ -43,11 +44,13 @@ class RedisTransport:
     async def open(self) -> None:
         self._store = await Store.open(self._settings)
         self._bells = Bells(self._store)
+        self._streams = Streams(self._store)
 
     async def close(self) -> None:
         if self._controls is not None:
             await self._controls.stop()
         await self._bells.close()
+        await self._streams.close()
         await self._store.close()
 
     async def claim(
@@ -155,6 +158,17 @@ class RedisTransport:
 
     async def artifacts(self, job_id: str) -> list[shelves.Artifact]:
         return await shelves.artifacts(self._store, job_id)
+
+    async def show_terminal(
+        self, job_id: str, token: int, pieces: Sequence[terminals.Piece], typed: str
+    ) -> terminals.Shown:
+        return await terminals.show(self._store, self.worker_id, job_id, token, pieces, typed=typed)
+
+    async def hear_typed(
+        self, job_id: str, token: int, place: str, deliver: Callable[[terminals.Typed], None]
+    ) -> None:
+        async with terminals.follow_typed(self._streams, job_id, token, place, deliver):
+            await asyncio.get_running_loop().create_future()
 
     async def announce(self, presence: workers.Presence) -> None:
         await workers.announce(self._store, presence)

@@ -12,10 +12,12 @@ from sluicegate.log import log
 from sluicegate.model import Job, LiveControl, NarrowPause, Pauses, SystemState
 from sluicegate.operations import calls, run_state
 from sluicegate.operations.kept_work import Fact
+from sluicegate.operations.terminals import ShowAnswer, TypedPiece
 from sluicegate.store.claims import Wishes
 from sluicegate.store.endings import Complete, Ending, Fail, Release
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import StepCheckpoint
+from sluicegate.store.terminals import Shown, Typed
 from sluicegate.times import from_rfc3339
 
 Finished = calls.Completed | calls.Failed | calls.Released
@@ -143,6 +145,18 @@ def reported(append: Append) -> calls.HeldEvent:
         payload=event.payload,
         seq=append.seq or None,
     )
+
+
+def shown(answer: ShowAnswer) -> Shown:
+    return Shown(answer.watched, from_rfc3339(answer.granted_until) if answer.granted_until else 0)
+
+
+def typed(entry_id: str, data: str) -> Typed:
+    """Raises DecodeError."""
+    piece = msgspec.json.decode(data, type=TypedPiece)
+    if piece.data is not None:
+        return Typed(entry_id, "d", piece.data)
+    return Typed(entry_id, "size", (piece.size or "").encode())
 
 
 def ended(ending: Ending) -> Finished:
