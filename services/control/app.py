@@ -10,8 +10,11 @@ from services.control.dashboard.live_board import LiveBoard
 from services.control.dashboard.rendering import Pages
 from services.control.handlers.pages import BOARD, LIVE_EVENTS, PAGES, appended
 from services.control.handlers.static_files import FILES, files
+from services.control.handlers.terminal import TERMINAL_METRICS, TERMINALS
 from services.control.routes import ROUTES
-from sluicegate.http import application
+from services.control.terminals import Terminals
+from sluicegate.http import METRICS, application
+from sluicegate.metrics import TerminalMetrics
 from sluicegate.settings import ControlSettings
 from sluicegate.store.connection import Store
 from sluicegate.store.live_events import LiveEvents
@@ -26,9 +29,12 @@ def build(settings: ControlSettings, store: Store) -> web.Application:
     app[BOARD] = LiveBoard(store, notices, app[PAGES])
     app[LIVE_EVENTS] = LiveEvents(store, notices, partial(appended, app[PAGES]))
     app[FILES] = files()
+    app[TERMINAL_METRICS] = TerminalMetrics(app[METRICS].registry)
+    app[TERMINALS] = Terminals(settings, store, notices, app[TERMINAL_METRICS])
     app.on_cleanup.append(_close_reader)
     return app
 
 
 async def _close_reader(app: web.Application) -> None:
+    await app[TERMINALS].close()
     await app[LIVE_EVENTS].close()

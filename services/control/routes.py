@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.control.handlers import pages, sessions, static_files, system, task_runs
+from services.control.handlers import pages, sessions, static_files, system, task_runs, terminal
 from sluicegate.http import Endpoint
+from sluicegate.http.endpoints import WEBSOCKET
 from sluicegate.model import Job, Pauses
 from sluicegate.operations.answers import Listed
 from sluicegate.operations.calls import AuditQuery, NoFields, PageQuery
@@ -57,6 +58,12 @@ API: Final = (
         method="GET", path=RUN + "/control-events", handler=task_runs.control_events, may="viewer",
         tag="task runs", summary="What operators did to a run, oldest first", query=PageQuery,
         replies={200: Listed[ControlEvent]}, errors=("job_not_found",),
+    ),
+    Endpoint(
+        method="GET", path=RUN + "/terminal", handler=terminal.terminal, may="viewer", tag="live sessions",
+        summary="The run's terminal, to watch and under a grant to type into (a WebSocket)",
+        replies={101: None}, media=WEBSOCKET,
+        errors=("bad_request", "csrf_failed", "job_not_found", "live_session_not_found"),
     ),
 )  # fmt: skip
 

@@ -96,6 +96,28 @@ class JobMetrics:
         )
 
 
+class TerminalMetrics:
+    """Who watches the terminals of runs through one control process, and types into them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.viewers = Gauge(
+            PREFIX + "terminal_viewers", "People who watch the terminal of a run.", registry=registry
+        )
+        self.ended = Counter(
+            PREFIX + "terminal_viewers_ended",
+            "Viewers that left or were left, by why: left, over (the run or its session), slow, "
+            "not_understood, not_allowed or stopping.",
+            ("reason",),
+            registry=registry,
+        )
+        self.typed = Counter(
+            PREFIX + "terminal_typed",
+            "Messages to type or to resize, by result: typed or refused.",
+            ("result",),
+            registry=registry,
+        )
+
+
 class WorkerMetrics:
     """What one worker process does; `worker_registry` adds them to a page of its own."""
 

@@ -219,6 +219,10 @@ class QueueApiSettings(ServerSettings, frozen=True, kw_only=True):
 
 class ControlSettings(ServerSettings, frozen=True, kw_only=True):
     control_port: Annotated[Port, says("port of control")] = 8081
+    terminal_max_viewers: Annotated[Count, says("people who watch terminals through one control process")] = (
+        200
+    )
+    terminal_max_viewers_per_run: Annotated[Count, says("those of them who watch one run")] = 20
 
 
 class WorkerSettings(Settings, frozen=True, kw_only=True):

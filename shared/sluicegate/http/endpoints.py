@@ -18,6 +18,8 @@ from sluicegate.auth.identity import Access, Role
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Method = Literal["GET", "POST"]
 NOTHING: Final[Mapping[int, Any]] = {}
+WEBSOCKET: Final = "websocket"
+"""In place of a media type, of an address that becomes a WebSocket."""
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -59,8 +61,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         return bool(self.tag)
 
     def routes(self) -> list[web.RouteDef]:
-        """A stream has no HEAD: it would be opened for nothing."""
-        if self.method == "GET" and self.media != "text/event-stream":
+        """A stream and a WebSocket have no HEAD: they would be opened for nothing."""
+        if self.method == "GET" and self.media not in ("text/event-stream", WEBSOCKET):
             return [web.get(self.path, self.handler)]
         if self.method == "GET":
             return [web.get(self.path, self.handler, allow_head=False)]

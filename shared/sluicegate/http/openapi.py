@@ -155,7 +155,7 @@ class _Operations:
             made[str(status)] = {"description": REPLIES.get(status, "Done.")}
             if kind is not None:
                 made[str(status)]["content"] = {"application/json": self._content(kind)}
-            elif status < 300:
+            elif 200 <= status < 300:
                 text = {"type": "string"} if endpoint.media.startswith("text/") else {}
                 made[str(status)]["content"] = {endpoint.media: {"schema": text}}
         return made
@@ -195,6 +195,7 @@ class _Operations:
 
 
 REPLIES: Final = {
+    101: "It is a WebSocket from here on.",
     200: "Done, or what was asked for.",
     201: "Made.",
     206: "The part that was asked for.",

@@ -11,7 +11,7 @@ from sluicegate.errors import Busy, Conflict, NotFound, RequestError
 from sluicegate.model import ID_PATTERN
 from sluicegate.store import words
 from sluicegate.store.connection import Store
-from sluicegate.store.streams import Entry, Streams
+from sluicegate.store.streams import BEGINNING, Entry, Streams
 
 MOST_ENTRIES: Final = 4_000
 """Of what was shown: a terminal that shows single characters has many small ones."""
@@ -148,7 +148,7 @@ async def keep_watched(store: Store, job_ids: Sequence[str]) -> None:
     await store.commands(*(("SET", keys.job_watched(each), "1", "PX", WATCHED_MS) for each in job_ids))
 
 
-def shown_pieces(entries: Sequence[Entry]) -> list[tuple[int, Piece]]:
+def _shown_pieces(entries: Sequence[Entry]) -> list[tuple[int, Piece]]:
     """Entries of a terminal's stream: the token of the attempt, and the piece."""
     found = []
     for entry_id, fields in entries:
@@ -156,6 +156,19 @@ def shown_pieces(entries: Sequence[Entry]) -> list[tuple[int, Piece]]:
         ((kind, data),) = fields.items()
         found.append((int(token), Piece(int(place) - 1, kind.decode(), data)))  # type: ignore[arg-type]
     return found
+
+
+@asynccontextmanager
+async def follow_shown(
+    streams: Streams, job_id: str, deliver: Callable[[list[tuple[int, Piece]]], None]
+) -> AsyncIterator[None]:
+    """Inside the block, deliver is called with what the run's terminal showed lately, and with what comes.
+
+    Each piece comes with the token of its attempt.
+    """
+    key = keys.job_terminal(job_id)
+    async with streams.follow(key, BEGINNING, lambda entries: deliver(_shown_pieces(entries))):
+        yield
 
 
 @asynccontextmanager
