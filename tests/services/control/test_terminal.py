@@ -115,9 +115,11 @@ async def watching(control: ClientSession, run: Run, **options: Any) -> AsyncIte
 @asynccontextmanager
 async def served(settings: ControlSettings, store: Store) -> AsyncIterator[ClientSession]:
     """A client of a control service with these settings."""
-    async with serving(build(settings, store), "127.0.0.1", 0) as (host, port):
-        async with ClientSession(f"http://{host}:{port}") as session:
-            yield session
+    async with (
+        serving(build(settings, store), "127.0.0.1", 0) as (host, port),
+        ClientSession(f"http://{host}:{port}") as session,
+    ):
+        yield session
 
 
 async def refused(client: ClientSession, path: str, **options: Any) -> int:
