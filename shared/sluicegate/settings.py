@@ -260,6 +260,9 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
         Count,
         says("attempts of a step, those after a hard reset included; then its job fails, to be retried"),
     ] = 3
+    terminal_recording_max_bytes: Annotated[
+        NotNegative, says("largest recording of an attempt's terminal; 0: none is made")
+    ] = 8 * 1024 * 1024
     step_timeout_seconds: Annotated[Seconds, says("wall clock of one attempt of a step")] = 900.0
     step_idle_timeout_seconds: Annotated[
         Seconds,

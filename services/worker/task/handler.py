@@ -15,6 +15,7 @@ from services.worker.task.prepare import prepare
 from services.worker.task.publish import publish
 from services.worker.task.run import TaskRun, step_count
 from services.worker.task.secret_references import resolve
+from services.worker.terminal.recording import recorded
 from sluicegate.errors import Invalid
 from sluicegate.operations.task_payload import read
 from sluicegate.repositories import parse
@@ -30,12 +31,13 @@ async def run_task(ctx: JobContext) -> str:
     run again for the same job, here or elsewhere: finished steps are not repeated, nor is a push.
     """
     run = _begin(ctx)
-    await run.stage("prepare", prepare)
-    await run.stage("execute", execute)
-    await recovery.turn_down(run, "all steps are finished, and the task is being published")
-    if run.task.task.publish.mode != "none":
-        await run.stage("publish", publish)
-        await recovery.turn_down(run, "the task is published")
+    async with recorded(run):
+        await run.stage("prepare", prepare)
+        await run.stage("execute", execute)
+        await recovery.turn_down(run, "all steps are finished, and the task is being published")
+        if run.task.task.publish.mode != "none":
+            await run.stage("publish", publish)
+            await recovery.turn_down(run, "the task is published")
     return f"{step_count(len(run.task.task.steps))} finished; {run.outcome}"
 
 

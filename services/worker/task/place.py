@@ -22,6 +22,7 @@ class Place:
         self.credentials = root / "credentials"
         self.inbox = root / "inbox.jsonl"
         self.retry_context = root / "retry-context.json"
+        self.recording = root / "terminal.cast"
         for folder in ("logs/steps", "patches", "prompts"):
             (root / folder).mkdir(parents=True, exist_ok=True)
 

@@ -69,6 +69,7 @@ async def test_checkpoints_and_logs_are_artifacts(worker_settings: WorkerSetting
         "patches/steps/step-0002.patch",
         "state/steps/step-0001.json",
         "state/steps/step-0002.json",
+        "terminal/attempt-1.cast",
     ]
     content = {name: kept.content[artifact.digest] for name, artifact in kept.artifacts.items()}
     assert content["logs/steps/step-0001.log"] == b"said\r\n"
