@@ -23,6 +23,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         tools.require(*mark.args)
 
 
+def pytest_sessionfinish() -> None:
+    store_server.close_clients()
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes `-n auto` means: each starts its own stores, and one store cannot be shared.
 

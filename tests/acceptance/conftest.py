@@ -12,13 +12,10 @@ from tests.support.command_line import Deployment
 from tests.support.dev_process import dev
 from tests.support.programs import Way
 
-SLOW_OVER_HTTP = ["redis", pytest.param("http", marks=pytest.mark.slow)]
-"""For tests that take long on each: `parametrize("way", SLOW_OVER_HTTP, indirect=True)`."""
 
-
-@pytest.fixture(params=["redis", "http"])
+@pytest.fixture(params=["redis", pytest.param("http", marks=pytest.mark.slow)])
 def way(request: pytest.FixtureRequest) -> Way:
-    """What workers promise holds whichever way they reach the queue."""
+    """What workers promise holds whichever way they reach the queue; over HTTP it takes longer."""
     chosen: Way = request.param
     return chosen
 

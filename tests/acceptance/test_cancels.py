@@ -19,7 +19,6 @@ import pytest
 from sluicegate import keys
 from sluicegate.store import Store, cancellation, events, invariants, jobs, pause
 from sluicegate.times import from_rfc3339
-from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.contents import kinds
 from tests.support.job_builder import JobBuilder
 from tests.support.marked import marked
@@ -188,7 +187,6 @@ async def test_a_stubborn_tree_is_gone_and_its_receipt_is_true(store: Store, sta
     assert await kinds(store, job_id) == ["job.claimed", "custom", "job.cancel.requested", "job.cancelled"]
 
 
-@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 @pytest.mark.parametrize("paused", [None, "drain", "quiesce"])
 async def test_a_worker_killed_between_signal_and_acknowledgement(
     store: Store, started: Programs, traps: Traps, paused: Any
@@ -226,7 +224,6 @@ async def _is_stale(store: Store, job_id: str) -> bool:
     return float(expires) < int(now[0]) * 1000
 
 
-@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_a_worker_that_stood_still_learns_that_its_job_was_cancelled(
     store: Store, started: Programs, traps: Traps
 ) -> None:

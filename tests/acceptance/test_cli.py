@@ -309,7 +309,9 @@ def test_a_reader_that_leaves_is_no_fault(deployment: Deployment, kind: str) -> 
         assert "Traceback" not in logs.stderr.read()
 
 
-def test_artifacts_are_listed_and_fetched(deployment: Deployment, kind: str, tmp_path: Path) -> None:
+def test_artifacts_are_listed_and_fetched(
+    deployment: Deployment, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """60-3, Q-10: into a file of their name, into a named one, or to a program."""
     job_id = deployment.out("enqueue", "--type", kind, "--json")
     job_id = json.loads(job_id)["id"]
@@ -326,21 +328,17 @@ def test_artifacts_are_listed_and_fetched(deployment: Deployment, kind: str, tmp
     assert listed[0].split() == ["NAME", "BYTES", "TYPE", "AGE"]
     assert listed[1].split()[:3] == ["logs/a.bin", "256,000", "application/octet-stream"]
     assert json.loads(deployment.out("jobs", "artifacts", job_id, "--json"))["items"] == [made]
-    get = [*deployment.command("jobs", "artifacts", job_id), "--get", "logs/a.bin"]
-
-    def fetched(*words: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [*get, *words], env=deployment.env, cwd=tmp_path, capture_output=True, timeout=30, check=False
-        )
-
-    assert fetched("-o", "-").stdout == content
-    assert fetched().returncode == 0
+    get = ("jobs", "artifacts", job_id, "--get", "logs/a.bin")
+    piped = deployment.command(*get, "-o", "-")
+    assert subprocess.check_output(piped, env=deployment.env, timeout=30) == content
+    monkeypatch.chdir(tmp_path)
+    assert deployment.run(*get).returncode == 0
     assert (tmp_path / "a.bin").read_bytes() == content
-    assert b"there already" in fetched().stderr
+    assert "there already" in deployment.run(*get).stderr
     (tmp_path / "a.bin").write_bytes(b"old")
-    assert fetched("-o", "a.bin").returncode == 0
+    assert deployment.run(*get, "-o", "a.bin").returncode == 0
     assert (tmp_path / "a.bin").read_bytes() == content
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
-    assert fetched("-o", "none/a").returncode == 2
+    assert deployment.run(*get, "-o", "none/a").returncode == 2
     missing = deployment.run("jobs", "artifacts", job_id, "--get", "b")
     assert (missing.returncode, missing.stderr) == (1, f"Error: job {job_id} has no artifact 'b'\n")

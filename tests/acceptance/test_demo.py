@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.support.dev_process import command, environment, gone
 
@@ -56,6 +57,7 @@ def test_all_of_it_happens_headless_and_nothing_is_left(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "scratch") == []
 
 
+@pytest.mark.slow
 def test_a_task_that_does_not_end_well_fails_the_demo(tmp_path: Path) -> None:
     """70-36: non-zero, naming what did not happen."""
     with demo(tmp_path / "scratch", {"SLUICEGATE_STEP_TIMEOUT_SECONDS": "0.001"}) as running:
@@ -66,6 +68,7 @@ def test_a_task_that_does_not_end_well_fails_the_demo(tmp_path: Path) -> None:
     assert FACTS[0] not in said
 
 
+@pytest.mark.slow
 def test_an_interrupted_demo_is_not_a_success(tmp_path: Path) -> None:
     with demo(tmp_path / "scratch") as running:
         assert running.stdout

@@ -96,6 +96,7 @@ def test_it_says_when_it_is_ready_serves_all_on_one_port_and_leaves_nothing(tmp_
         assert running.popen.stdout.read() == "", "nothing but the first line goes to stdout"
 
 
+@pytest.mark.slow
 def test_the_same_folder_resumes_after_a_stop_and_after_a_kill(tmp_path: Path) -> None:
     """70-36: kill -9 of dev leaves no child behind, and the next start has every job."""
     with dev(tmp_path / "data", "--no-worker") as running:
@@ -113,6 +114,7 @@ def test_the_same_folder_resumes_after_a_stop_and_after_a_kill(tmp_path: Path) -
             assert call(f"{running.url}/api/queue/jobs/{job_id}")[1]["payload"] == {"kept": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
 def test_a_running_task_ends_with_dev_and_goes_back_to_the_queue(
     tmp_path: Path, number: signal.Signals
@@ -144,6 +146,7 @@ def test_a_running_task_ends_with_dev_and_goes_back_to_the_queue(
             assert found["status"] == "running", "its lease is what brings it back"
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait_for_a_task(tmp_path: Path) -> None:
     """70-36, 70-41: at once, the job released all the same; the exit status is that of an interruption."""
     repository = DemoRepository(tmp_path)
@@ -177,6 +180,7 @@ def test_a_killed_store_and_a_killed_service_come_back(tmp_path: Path) -> None:
         assert running.end() == 0
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_come_back_ends_dev_with_its_reason(tmp_path: Path) -> None:
     """70-36: or `dev` ends non-zero."""
     with dev(tmp_path / "data", "--no-worker") as running:
@@ -207,6 +211,7 @@ def test_a_second_dev_on_the_folder_is_refused_and_does_not_harm_the_first(tmp_p
         assert ready(running)
 
 
+@pytest.mark.slow
 def test_a_server_of_ones_own_is_used_and_left_alone(tmp_path: Path) -> None:
     """70-36: SLUICEGATE_REDIS_URL in the environment means that server, and no embedded store."""
     with EmbeddedStore(tmp_path / "own", persistent=False) as own:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.dev_process import dev, environment
 from tests.support.pages import Page
 
 
+@pytest.mark.slow
 def test_the_page_on_doctor_runs(tmp_path: Path) -> None:
     """Every command, against a deployment with a job in it; all is well."""
     with dev(tmp_path / "data") as running:

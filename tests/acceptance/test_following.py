@@ -20,6 +20,7 @@ from tests.support.programs import programs
 from tests.support.wait import until
 
 
+@pytest.mark.slow
 @pytest.mark.needs("git")
 @pytest.mark.needs("curl")
 def test_the_page_about_following_runs(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from sluicegate.store import Store, cancellation, events, jobs
-from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.contents import kinds
 from tests.support.job_builder import JobBuilder
 from tests.support.marked import marked
@@ -26,7 +25,6 @@ def started(store_url: str, tmp_path: Path, way: Way) -> Iterator[Programs]:
         yield running
 
 
-@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_a_handler_that_blocks_the_loop_keeps_its_lease(store: Store, started: Programs) -> None:
     """DESIGN 6: heartbeats have a thread of their own; the lease is a third as long as the blockade."""
     make = JobBuilder(store)

@@ -40,6 +40,7 @@ def test_the_examples_greet(tmp_path: Path) -> None:
     assert lines[-1] == "succeeded - greeted world 3 times"
 
 
+@pytest.mark.slow
 @pytest.mark.needs("git")
 def test_the_tutorial_runs(tmp_path: Path) -> None:
     """Every block of commands, in order, in one shell; only the places differ."""

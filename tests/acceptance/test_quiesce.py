@@ -18,7 +18,6 @@ from sluicegate.operations import jobs as job_operations
 from sluicegate.settings import Settings
 from sluicegate.store import Store, events, invariants, jobs, workers
 from sluicegate.times import from_rfc3339
-from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.job_builder import past
 from tests.support.origin import Origin
 from tests.support.programs import Program, Programs, Way, programs
@@ -191,7 +190,6 @@ async def test_a_task_waits_between_two_steps_and_goes_on(story: Story) -> None:
     assert [(line["version"], line["worker"]) for line in hits] == [(versions[0], "first")]
 
 
-@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 @pytest.mark.parametrize(
     ("held", "finished", "stage"),
     [("clone", [], "prepare"), ("3", ["prepare"], ""), ("commit-tree", ["prepare", "execute"], "")],
@@ -250,7 +248,6 @@ async def test_a_quiesced_task_outlives_its_worker(story: Story) -> None:
     assert [each["stepId"] for each in await story.told("task.resume.from_step")] == ["step-2"]
 
 
-@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_a_quiesced_task_whose_worker_is_killed_is_stale_until_the_resume(story: Story) -> None:
     """P-4, P-9, P-10: kill -9. It is shown as stale, with what ends it; resumed by force, its lease expires
     and another worker goes on at step 2."""

@@ -17,7 +17,6 @@ from sluicegate.client import Client
 from sluicegate.model import NewJob
 from sluicegate.operations import jobs as job_operations
 from sluicegate.store import Store, cancellation, events, invariants, jobs, shelves
-from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.contents import kinds
 from tests.support.job_builder import JobBuilder
 from tests.support.marked import marked
@@ -161,7 +160,6 @@ async def test_a_worker_that_stops_hands_a_held_run_on(store: Store, started: Pr
 
 
 @pytest.mark.needs("git")
-@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_a_task_is_taken_over_between_two_steps_and_given_back(
     store: Store, store_url: str, started: Programs, ask: Ask, tmp_path: Path
 ) -> None:

@@ -18,7 +18,6 @@ import pytest
 from sluicegate.model import Job, NewJob
 from sluicegate.operations import jobs as job_operations
 from sluicegate.store import Store, jobs
-from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.contents import contents
 from tests.support.job_builder import JobBuilder
 from tests.support.origin import Origin
@@ -109,7 +108,6 @@ def task(origin: Origin, tmp_path: Path, name: str, scripts: list[str]) -> dict[
 
 @pytest.mark.needs("git")
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_no_secret_is_anywhere(store: Store, started: Programs, tmp_path: Path) -> None:
     """H-13, 70-31: not in a key of the store, an artifact, a log, a retry's prompt, a branch, a workspace.
 

@@ -19,7 +19,6 @@ from sluicegate.errors import StoreError
 from sluicegate.model import SystemState
 from sluicegate.settings import Settings
 from sluicegate.store import Store, events, invariants, jobs, pause
-from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.job_builder import JobBuilder
 from tests.support.programs import Program, Programs, Way, programs
 from tests.support.wait import until
@@ -63,7 +62,6 @@ async def succeeded_once(store: Store, job_ids: list[str]) -> None:
     assert await invariants.check(store) == []
 
 
-@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_a_store_that_is_killed_loses_nothing(
     store: Store, started: Programs, valkey: EmbeddedStore
 ) -> None:

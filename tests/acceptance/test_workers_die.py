@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from sluicegate.store import Store, events, invariants, jobs
-from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.contents import kinds
 from tests.support.job_builder import JobBuilder
 from tests.support.marked import marked
@@ -113,7 +112,6 @@ async def test_a_worker_that_stood_still_may_get_its_own_job_back(store: Store, 
     assert (await kinds(store, job_id)).count("job.succeeded") == 1
 
 
-@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_killed_services_lose_nothing(store: Store, started: Programs, tmp_path: Path) -> None:
     """kill -9 of queue_api, control and sweeper in mid-job; all state is in the store."""
     import aiohttp

@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from sluicegate.store import Store, invariants, jobs, pause, workers
-from tests.acceptance.conftest import SLOW_OVER_HTTP
 from tests.support.contents import kinds
 from tests.support.job_builder import JobBuilder
 from tests.support.programs import Program, Programs, Way, programs
@@ -100,7 +99,6 @@ async def test_asked_twice_it_releases_at_once(
     assert (job.status, job.attempt, job.releases) == ("queued", 1, 1)
 
 
-@pytest.mark.parametrize("way", SLOW_OVER_HTTP, indirect=True)
 async def test_asked_twice_after_the_deadline_it_waits_for_no_grace(
     store: Store, started: Programs, go_on: Path
 ) -> None:

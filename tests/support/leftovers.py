@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import psutil
-import redis
+
+from tests.support import store_server
 
 GRACE_SECONDS = 2.0
 LASTING: set[psutil.Process] = set()
@@ -28,7 +31,26 @@ async def tasks_left(grace_seconds: float = GRACE_SECONDS) -> list[str]:
 
 def children() -> set[psutil.Process]:
     """Every living descendant of this process."""
-    return {each for each in psutil.Process().children(recursive=True) if _lives(each)}
+    return {each for each in _descendants() if _lives(each)}
+
+
+def _descendants() -> Iterator[psutil.Process]:
+    """psutil reads every process of the machine for it; Linux tells a thread's children in one file."""
+    if not Path("/proc/self/task", str(os.getpid()), "children").exists():
+        yield from psutil.Process().children(recursive=True)
+        return
+    ahead = [os.getpid()]
+    while ahead:
+        for pid in _children(ahead.pop()):
+            ahead.append(pid)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield psutil.Process(pid)
+
+
+def _children(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):  # it may end meanwhile, and its threads
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            yield from map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
 
 
 def started() -> set[psutil.Process]:
@@ -52,12 +74,12 @@ def processes_left(known: Iterable[psutil.Process], grace_seconds: float = GRACE
 
 def keys_left(url: str, permanent: Iterable[str]) -> list[str]:
     """Keys that have no expiry and match none of the permanent patterns: what would grow for ever."""
-    with redis.Redis.from_url(url, protocol=2, decode_responses=True) as client:
-        names = sorted(client.scan_iter(count=1000))
-        with client.pipeline(transaction=False) as pipeline:
-            for name in names:
-                pipeline.pttl(name)
-            expiries = pipeline.execute()
+    client = store_server.client(url)
+    names = sorted(client.scan_iter(count=1000))
+    with client.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.pttl(name)
+        expiries = pipeline.execute()
     forever = [name for name, ttl in zip(names, expiries, strict=True) if ttl == -1]
     return [name for name in forever if not matches(name, permanent)]
 

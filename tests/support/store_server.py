@@ -52,8 +52,22 @@ def debian_redis() -> Iterator[str]:
 
 def flush(url: str) -> None:
     """Empty the database, and only that one."""
-    with redis.Redis.from_url(url, protocol=2) as client:
-        client.flushdb()
+    client(url).flushdb()
+
+
+_clients: dict[str, redis.Redis] = {}
+
+
+def client(url: str) -> redis.Redis:
+    """One for the whole session: to make one takes longer than what is asked of it."""
+    if url not in _clients:
+        _clients[url] = redis.Redis.from_url(url, protocol=2, decode_responses=True)
+    return _clients[url]
+
+
+def close_clients() -> None:
+    while _clients:
+        _clients.popitem()[1].close()
 
 
 def is_named() -> bool:

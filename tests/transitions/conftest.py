@@ -14,7 +14,11 @@ from tests.support.job_builder import JobBuilder
 
 
 @pytest.fixture(
-    params=["fakeredis", "valkey", pytest.param("redis", marks=pytest.mark.needs("redis-server"))]
+    params=[
+        "fakeredis",
+        "valkey",
+        pytest.param("redis", marks=(pytest.mark.needs("redis-server"), pytest.mark.slow)),
+    ]
 )
 def store_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
