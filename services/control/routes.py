@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.control.handlers import pages, sessions, static_files, system, task_runs, terminal
+from services.control.handlers import (
+    live_sessions,
+    pages,
+    sessions,
+    static_files,
+    system,
+    task_runs,
+    terminal,
+)
 from sluicegate.http import Endpoint
 from sluicegate.http.endpoints import WEBSOCKET
 from sluicegate.model import Job, Pauses
 from sluicegate.operations.answers import Listed
 from sluicegate.operations.calls import AuditQuery, NoFields, PageQuery
+from sluicegate.operations.live_sessions import (
+    CreateCall,
+    GrantAnswer,
+    GrantCall,
+    RenewCall,
+    ReportCall,
+    RevokeCall,
+    SessionAnswer,
+    WorkerSessionAnswer,
+    WorkerSessionQuery,
+)
+from sluicegate.operations.messages import MessageCall
 from sluicegate.operations.narrow_pauses import NarrowPauseCall
 from sluicegate.operations.pause import PauseCall, PauseStatus
 from sluicegate.operations.run_control import ControlCall
@@ -18,6 +38,11 @@ from sluicegate.store.controls import ControlEvent
 from sluicegate.store.workers import Presence
 
 RUN: Final = "/api/task-runs/{id}"
+LIVE: Final = RUN + "/live-session"
+OF_WORKER: Final = (
+    "job_not_found", "job_not_authorized", "job_ownership_mismatch", "lease_lost", "live_session_not_found",
+    "live_session_state_conflict",
+)  # fmt: skip
 
 API: Final = (
     Endpoint(
@@ -64,6 +89,51 @@ API: Final = (
         summary="The run's terminal, to watch and under a grant to type into (a WebSocket)",
         replies={101: None}, media=WEBSOCKET,
         errors=("bad_request", "csrf_failed", "job_not_found", "live_session_not_found"),
+    ),
+    Endpoint(
+        method="POST", path=RUN + "/operator-messages", handler=task_runs.message, may="operator",
+        tag="task runs", summary="Say something to the agent: into its inbox, and with its next prompt",
+        body=MessageCall, replies={201: ControlEvent},
+        errors=("job_not_found", "job_state_conflict", "payload_too_large"),
+    ),
+    Endpoint(
+        method="POST", path=LIVE, handler=live_sessions.create, may="operator", tag="live sessions",
+        summary="Have a terminal opened on a running task; one that is open stays", body=CreateCall,
+        optional_body=True, replies={201: SessionAnswer, 200: SessionAnswer},
+        errors=("job_not_found", "job_state_conflict", "live_session_state_conflict", "payload_too_large"),
+    ),
+    Endpoint(
+        method="GET", path=LIVE, handler=live_sessions.get, may="viewer", tag="live sessions",
+        summary="The run's newest live session; no way to write is in it", query=NoFields,
+        replies={200: SessionAnswer}, errors=("job_not_found", "live_session_not_found"),
+    ),
+    Endpoint(
+        method="POST", path=LIVE + "/grant-write", handler=live_sessions.grant, may="operator",
+        tag="live sessions", summary="Let the caller type for a while; 422 unless the session is ready",
+        body=GrantCall, optional_body=True, replies={200: GrantAnswer},
+        errors=("job_not_found", "live_session_not_found", "payload_too_large"),
+    ),
+    Endpoint(
+        method="POST", path=LIVE + "/revoke", handler=live_sessions.revoke, may="operator",
+        tag="live sessions", summary="End the session for everyone, at once", body=RevokeCall,
+        optional_body=True, replies={200: SessionAnswer},
+        errors=("job_not_found", "live_session_not_found", "live_session_state_conflict"),
+    ),
+    Endpoint(
+        method="POST", path=LIVE + "/report", handler=live_sessions.report, may="worker", unlimited=True,
+        tag="live sessions", summary="How the session is, by the worker that holds the run",
+        body=ReportCall, replies={200: WorkerSessionAnswer}, errors=OF_WORKER,
+    ),
+    Endpoint(
+        method="POST", path=LIVE + "/heartbeat", handler=live_sessions.renew, may="worker", unlimited=True,
+        tag="live sessions", summary="The session's worker is there; the heartbeat of its lease says it too",
+        body=RenewCall, replies={200: WorkerSessionAnswer}, errors=OF_WORKER,
+    ),
+    Endpoint(
+        method="GET", path=LIVE + "/worker", handler=live_sessions.wanted, may="worker",
+        tag="live sessions", summary="What the session's worker has to do", query=WorkerSessionQuery,
+        replies={200: WorkerSessionAnswer},
+        errors=("job_not_found", "job_not_authorized", "live_session_not_found"),
     ),
 )  # fmt: skip
 

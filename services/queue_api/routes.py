@@ -19,7 +19,7 @@ from services.queue_api.handlers import (
     tokens,
 )
 from sluicegate.http import Endpoint
-from sluicegate.model import Event, Job, NewJob
+from sluicegate.model import Event, Job, NewJob, OperatorMessage
 from sluicegate.operations import calls
 from sluicegate.operations.answers import (
     AppendAnswer,
@@ -36,6 +36,7 @@ from sluicegate.operations.answers import (
 from sluicegate.operations.artifacts import UploadCall
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
 from sluicegate.operations.kept_work import DroppedSteps, DropStepsCall, Fact, FactCall, StepCall
+from sluicegate.operations.live_sessions import ReportCall, WorkerSessionAnswer, WorkerSessionQuery
 from sluicegate.operations.presence import Credential, DepartCall, Departed, PresenceCall, WorkerQuery
 from sluicegate.operations.reasons import Why
 from sluicegate.operations.terminals import ShowAnswer, ShowCall, TypedQuery
@@ -51,6 +52,7 @@ DEAD: Final = "/api/queue/dead-letters"
 WORKERS: Final = "/api/queue/workers"
 TOKENS: Final = WORKERS + "/tokens"
 HELD: Final = ("job_not_found", "job_not_authorized", "job_ownership_mismatch", "lease_lost")
+LIVE: Final = ("live_session_not_found", "live_session_state_conflict")
 ENQUEUED: Final = ("idempotency_conflict", "payload_too_large", "queue_full")
 CREDENTIALS: Final = (
     "worker_auth_failed", "operator_auth_failed", "worker_not_authorized", "operator_not_authorized",
@@ -158,6 +160,22 @@ ROUTES: Final = (
         tag="live sessions", summary="What is typed into the run's terminal (Server-Sent Events)",
         query=TypedQuery, headers=("Last-Event-ID",), replies={200: None}, media="text/event-stream",
         errors=HELD,
+    ),
+    Endpoint(
+        method="GET", path=JOB + "/operator-messages", handler=remote_workers.messages, may="worker",
+        tag="workers", summary="What operators said to the run's agent, oldest first", query=calls.PageQuery,
+        replies={200: Listed[OperatorMessage]}, errors=("job_not_found", "job_not_authorized"),
+    ),
+    Endpoint(
+        method="POST", path=JOB + "/live-session/report", handler=remote_workers.report_live_session,
+        may="worker", unlimited=True, tag="workers", summary="How the run's live session is",
+        body=ReportCall, replies={200: WorkerSessionAnswer}, errors=(*HELD, *LIVE),
+    ),
+    Endpoint(
+        method="GET", path=JOB + "/live-session/worker", handler=remote_workers.live_session, may="worker",
+        tag="workers", summary="What the worker of the run's live session has to do",
+        query=WorkerSessionQuery, replies={200: WorkerSessionAnswer},
+        errors=("job_not_found", "job_not_authorized", "live_session_not_found"),
     ),
     Endpoint(
         method="POST", path=JOB + "/events", handler=events.append, may="worker", tag="events",

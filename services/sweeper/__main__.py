@@ -13,6 +13,7 @@ from services.sweeper.departed_workers import DepartedWorkers
 from services.sweeper.due_jobs import DueJobs
 from services.sweeper.ended_pauses import EndedPauses
 from services.sweeper.expired_leases import ExpiredLeases
+from services.sweeper.live_sessions import LiveSessions
 from services.sweeper.pause_record import PauseRecord
 from services.sweeper.reconciliation import Reconciliation
 from services.sweeper.retention import Retention
@@ -35,6 +36,7 @@ def loops(store: Store, settings: SweeperSettings) -> list[Loop]:
         ExpiredLeases(store, interval),
         PauseRecord(store, interval),
         EndedPauses(store, interval),
+        LiveSessions(store, interval),
         DepartedWorkers(store, PRESENCE_SECONDS),
         Reconciliation(store, RECONCILIATION_SECONDS),
         Retention(store, settings),

@@ -231,6 +231,13 @@ class StoreFigures(Collector):
             "lease_expired", "Leases that ran out with nobody renewing them.", counters, "lease_expired"
         )
         yield _totals("dead_letters", "Jobs whose attempts were used up.", counters, "dead_letters", "reason")
+        yield _totals(
+            "live_sessions",
+            "Live sessions that came into a state: starting, ready, revoked, ended, error.",
+            counters,
+            "live",
+            "status",
+        )
         yield _total("cancel_requests", "Cancel requests by operators.", counters, "cancel_requests")
         yield _totals("pause_transitions", "Pauses and resumes.", counters, "pause", "action", "mode")
         yield _totals(

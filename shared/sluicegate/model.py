@@ -204,6 +204,17 @@ class LiveControl(Struct, rename="camel", kw_only=True, frozen=True, omit_defaul
     updated_at: str | None = None
     recovery: Recovery | None = None
     summary: HandoffSummary | None = None
+    message_id: str | None = None
+    """Of the newest message to the agent: those that came before it have lower ones (L-6)."""
+
+
+class OperatorMessage(Struct, rename="camel", kw_only=True):
+    """Something that a person said to the agent of a run. id: of its control event."""
+
+    id: str
+    created_at: str
+    actor_user_id: str
+    message: str
 
 
 MAX_GRANT_MINUTES: Final = 240

@@ -110,6 +110,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     max_payload_bytes: Annotated[Count, says("largest payload of a job, as JSON")] = 256 * 1024
+    max_message_bytes: Annotated[
+        Annotated[int, Meta(ge=1, le=64 * 1024)], says("largest message of an operator to an agent, in UTF-8")
+    ] = 8 * 1024
     max_event_bytes: Annotated[Count, says("largest event, as JSON")] = 32 * 1024
     max_body_bytes: Annotated[Count, says("largest JSON body of a request")] = 16 * 1024 * 1024
     max_artifact_bytes: Annotated[Count, says("largest artifact")] = 10 * 1024 * 1024

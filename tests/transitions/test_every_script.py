@@ -22,6 +22,7 @@ from sluicegate.store import (
     events,
     jobs,
     live_sessions,
+    messages,
     narrow_pauses,
     pause,
     scripts,
@@ -164,6 +165,7 @@ async def everything_happens(store: Store, builder: JobBuilder) -> None:
         await controls.answer(
             store, "worker-1", running.job_id, 1, what="recovery", request_id=found["id"], outcome=outcome
         )
+    await messages.send(store, running.job_id, "hello", actor="ann")
     for end in ("ended", "error", "revoked"):
         await live_sessions.ask(store, running.job_id, "browser", actor="ann")
         await live_sessions.report(store, "worker-1", running.job_id, 1, "ready")

@@ -9,12 +9,22 @@ from typing import Final
 import uuid_utils
 from aiohttp import web
 
-from services.queue_api.handlers.held import held_body
 from services.queue_api.handlers.paths import job_id
 from services.queue_api.keys import ALARMS, BELLS, GUARD_HITS
 from sluicegate.auth.identity import Identity
 from sluicegate.errors import SluicegateError
-from sluicegate.http import LONG_REQUESTS, METRICS, SETTINGS, STORE, admitted, body, gone, identity, reply
+from sluicegate.http import (
+    LONG_REQUESTS,
+    METRICS,
+    SETTINGS,
+    STORE,
+    admitted,
+    body,
+    gone,
+    held_body,
+    identity,
+    reply,
+)
 from sluicegate.log import log
 from sluicegate.model import Job, Policy
 from sluicegate.operations import worker_calls

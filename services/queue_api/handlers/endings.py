@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from services.queue_api.handlers.held import held_body
 from services.queue_api.handlers.paths import job_id
 from sluicegate.errors import SluicegateError
-from sluicegate.http import METRICS, STORE, identity, reply
+from sluicegate.http import METRICS, STORE, held_body, identity, reply
 from sluicegate.metrics import ServerMetrics
 from sluicegate.model import Job
 from sluicegate.operations import worker_calls

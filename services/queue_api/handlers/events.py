@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from services.queue_api.handlers.held import held_body
 from services.queue_api.handlers.paths import job_id
 from services.queue_api.keys import LIVE_EVENTS
 from sluicegate.http import (
@@ -15,6 +14,7 @@ from sluicegate.http import (
     Admission,
     EventStream,
     body,
+    held_body,
     identity,
     query,
     reply,

@@ -15,13 +15,16 @@ from sluicegate.http import (
     Admission,
     EventStream,
     body,
+    held_body,
     identity,
     query,
     reply,
 )
-from sluicegate.operations import presence, worker_calls
+from sluicegate.operations import live_sessions, presence, worker_calls
+from sluicegate.operations import messages as operator_messages
 from sluicegate.operations.answers import WorkerControl
-from sluicegate.operations.calls import ControlAnswer
+from sluicegate.operations.calls import ControlAnswer, PageQuery
+from sluicegate.operations.live_sessions import ReportCall, WorkerSessionQuery
 from sluicegate.operations.presence import DepartCall, PresenceCall, WorkerQuery
 from sluicegate.store import narrow_pauses, pause
 
@@ -80,3 +83,18 @@ async def _send_on(request: web.Request, out: EventStream, listener: Listener) -
 
 async def _send(out: EventStream, control: WorkerControl) -> None:
     await out.send(msgspec.json.encode(control), event="worker.control")
+
+
+async def messages(request: web.Request) -> web.Response:
+    asked = query(request, PageQuery)
+    return reply(await operator_messages.page(request.app[STORE], identity(request), job_id(request), asked))
+
+
+async def report_live_session(request: web.Request) -> web.Response:
+    call = await held_body(request, ReportCall)
+    return reply(await live_sessions.report(request.app[STORE], identity(request), job_id(request), call))
+
+
+async def live_session(request: web.Request) -> web.Response:
+    asked = query(request, WorkerSessionQuery)
+    return reply(await live_sessions.wanted(request.app[STORE], identity(request), job_id(request), asked))

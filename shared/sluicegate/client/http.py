@@ -20,6 +20,7 @@ from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
     from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
+    from sluicegate.operations.live_sessions import GrantAnswer, SessionAnswer
     from sluicegate.operations.pause import PauseStatus
     from sluicegate.operations.reasons import Why
     from sluicegate.store.audit import AuditEntry
@@ -105,6 +106,37 @@ class HttpTransport:
 
         reply = await self._connection.call("GET", f"{RUNS}/{job_id}/control-events", params=query)
         return _read(reply, Listed[ControlEvent])
+
+    async def message(self, job_id: str, call: bytes) -> ControlEvent:
+        from sluicegate.store.controls import ControlEvent
+
+        # Not repeatable: it would be said twice.
+        path = f"{RUNS}/{job_id}/operator-messages"
+        return _read(await self._connection.call("POST", path, body=call, repeatable=False), ControlEvent)
+
+    async def live_session(self, job_id: str) -> SessionAnswer:
+        from sluicegate.operations.live_sessions import SessionAnswer
+
+        return _read(await self._connection.call("GET", f"{RUNS}/{job_id}/live-session"), SessionAnswer)
+
+    async def open_live_session(self, job_id: str, call: bytes) -> SessionAnswer:
+        from sluicegate.operations.live_sessions import SessionAnswer
+
+        path = f"{RUNS}/{job_id}/live-session"
+        return _read(await self._connection.call("POST", path, body=call), SessionAnswer)
+
+    async def grant_write(self, job_id: str, call: bytes) -> GrantAnswer:
+        from sluicegate.operations.live_sessions import GrantAnswer
+
+        # Repeatable: a grant that was given is given again, for as long from then on.
+        path = f"{RUNS}/{job_id}/live-session/grant-write"
+        return _read(await self._connection.call("POST", path, body=call), GrantAnswer)
+
+    async def revoke_live_session(self, job_id: str, call: bytes) -> SessionAnswer:
+        from sluicegate.operations.live_sessions import SessionAnswer
+
+        path = f"{RUNS}/{job_id}/live-session/revoke"
+        return _read(await self._connection.call("POST", path, body=call), SessionAnswer)
 
     async def change_many(self, change: Change, call: bytes) -> ManyAnswer:
         # Repeatable: what a first call has changed is not changed again.

@@ -8,18 +8,20 @@ import msgspec
 
 from sluicegate.client.ids import checked
 from sluicegate.client.transport import Transport
-from sluicegate.model import Job, RecoveryStrategy
+from sluicegate.model import Job, LiveProvider, LiveSession, RecoveryStrategy
 from sluicegate.operations.answers import Listed
 
 if TYPE_CHECKING:
+    from sluicegate.operations.live_sessions import GrantAnswer
     from sluicegate.store.controls import ControlEvent
 
 
 class Runs:
-    """Pause one run, take it over, let it go on, send it back to a step. Each returns the job as it is then.
+    """Pause one run, take it over, let it go on, send it back to a step, speak to its agent, watch and type.
 
-    What is so already stays as it is. Raises NotFound, Invalid, and Conflict (job_state_conflict) when the
-    job has ended, is being cancelled, or waits and a step is meant. A lost answer is OutcomeUnknown: look.
+    Each action returns the job as it is then. What is so already stays as it is. Raises NotFound, Invalid,
+    and Conflict (job_state_conflict) when the job has ended, is being cancelled, or waits and a step is
+    meant. A lost answer is OutcomeUnknown: look.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -67,6 +69,39 @@ class Runs:
         given = {"cursor": cursor, "limit": limit}
         query = {name: str(value) for name, value in given.items() if value is not None}
         return await self._transport.control_events(checked(job_id), query)
+
+    async def message(self, job_id: str, text: str) -> ControlEvent:
+        """Say something to the agent: at once into its inbox, and with its next prompt.
+
+        Raises NotFound, Invalid (blank), TooLarge, Conflict (job_state_conflict). A lost answer is
+        OutcomeUnknown: look at `control_events`.
+        """
+        return await self._transport.message(checked(job_id), msgspec.json.encode({"message": text}))
+
+    async def live_session(self, job_id: str) -> LiveSession:
+        """The run's newest one. Raises NotFound (job_not_found, live_session_not_found)."""
+        return (await self._transport.live_session(checked(job_id))).session
+
+    async def open_live_session(self, job_id: str, provider: LiveProvider | None = None) -> LiveSession:
+        """Have one opened; one that is open stays. `live_session` tells when it is ready.
+
+        Raises NotFound, TooLarge, Conflict: the run has ended, or one of another kind is open.
+        """
+        call = {} if provider is None else {"provider": provider}
+        return (await self._transport.open_live_session(checked(job_id), msgspec.json.encode(call))).session
+
+    async def grant_write(self, job_id: str, minutes: int | None = None) -> GrantAnswer:
+        """Type into it until then; the ways to do so. Again, it lasts so long from now on.
+
+        Raises NotFound, TooLarge, Invalid (live_session_state_conflict: it is not ready).
+        """
+        call = {} if minutes is None else {"ttlMinutes": minutes}
+        return await self._transport.grant_write(checked(job_id), msgspec.json.encode(call))
+
+    async def revoke(self, job_id: str, *, reason: str | None = None) -> LiveSession:
+        """End the session for everyone, at once. Raises NotFound, Conflict (it is over)."""
+        call = {} if reason is None else {"reason": reason}
+        return (await self._transport.revoke_live_session(checked(job_id), msgspec.json.encode(call))).session
 
     async def _control(self, job_id: str, **fields: Any) -> Job:
         call = {name: value for name, value in fields.items() if value is not None}

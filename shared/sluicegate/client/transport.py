@@ -13,6 +13,7 @@ from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
     from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
+    from sluicegate.operations.live_sessions import GrantAnswer, SessionAnswer
     from sluicegate.operations.pause import PauseStatus
     from sluicegate.operations.reasons import Why
     from sluicegate.store.audit import AuditEntry
@@ -53,6 +54,15 @@ class Transport(Protocol):
         ...
 
     async def control_events(self, job_id: str, query: Mapping[str, str]) -> Listed[ControlEvent]: ...
+
+    async def message(self, job_id: str, call: bytes) -> ControlEvent:
+        """call: the JSON of a MessageCall; those below: of the call of that name."""
+        ...
+
+    async def live_session(self, job_id: str) -> SessionAnswer: ...
+    async def open_live_session(self, job_id: str, call: bytes) -> SessionAnswer: ...
+    async def grant_write(self, job_id: str, call: bytes) -> GrantAnswer: ...
+    async def revoke_live_session(self, job_id: str, call: bytes) -> SessionAnswer: ...
 
     async def change_many(self, change: Change, call: bytes) -> ManyAnswer:
         """call: the JSON of a ManyCall."""

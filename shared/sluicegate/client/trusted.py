@@ -21,7 +21,9 @@ from sluicegate.operations import (
     credentials,
     dead_jobs,
     jobs,
+    live_sessions,
     many,
+    messages,
     narrow_pauses,
     pause,
     retries,
@@ -40,6 +42,8 @@ from sluicegate.operations.calls import (
     RetryCall,
 )
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
+from sluicegate.operations.live_sessions import CreateCall, GrantAnswer, GrantCall, RevokeCall, SessionAnswer
+from sluicegate.operations.messages import MessageCall
 from sluicegate.operations.pause_fields import refusing
 from sluicegate.operations.reasons import Why
 from sluicegate.settings import Settings
@@ -113,6 +117,22 @@ class TrustedTransport:
 
     async def control_events(self, job_id: str, query: Mapping[str, str]) -> Listed[ControlEvent]:
         return await run_control.events(self._store, job_id, convert_text(query, PageQuery))
+
+    async def message(self, job_id: str, call: bytes) -> ControlEvent:
+        return await messages.send(self._store, job_id, decode(call, MessageCall), actor=self._actor)
+
+    async def live_session(self, job_id: str) -> SessionAnswer:
+        return await live_sessions.get(self._store, job_id)
+
+    async def open_live_session(self, job_id: str, call: bytes) -> SessionAnswer:
+        wanted = decode(call, CreateCall)
+        return (await live_sessions.create(self._store, job_id, wanted, actor=self._actor))[0]
+
+    async def grant_write(self, job_id: str, call: bytes) -> GrantAnswer:
+        return await live_sessions.grant(self._store, job_id, decode(call, GrantCall), actor=self._actor)
+
+    async def revoke_live_session(self, job_id: str, call: bytes) -> SessionAnswer:
+        return await live_sessions.revoke(self._store, job_id, decode(call, RevokeCall), actor=self._actor)
 
     async def change_many(self, change: Change, call: bytes) -> ManyAnswer:
         wanted = decode(call, ManyCall)

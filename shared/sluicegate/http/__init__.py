@@ -4,6 +4,7 @@ Endpoint      one row of a service's table of addresses            endpoints.py
 application   an app with health, metrics and the one middleware     service.py, edge.py
 run, serving  listen until SIGTERM; stop quickly and in order        service.py
 body, query   bytes and parameters into structs, or 4xx              requests.py
+held_body     the body of a call under a lease                       held.py
 reply         a value as JSON                                        replies.py
 LongRequests  long polls and streams that end with their client      long_requests.py
 EventStream   Server-Sent Events                                     sse.py
@@ -11,6 +12,7 @@ EventStream   Server-Sent Events                                     sse.py
 
 from sluicegate.http.edge import Admission, admitted, identity, let_in
 from sluicegate.http.endpoints import Endpoint
+from sluicegate.http.held import held_body
 from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, LONG_REQUESTS, METRICS, SETTINGS, STORE
 from sluicegate.http.long_requests import LongRequests, gone
 from sluicegate.http.origin import require_own_origin
@@ -36,6 +38,7 @@ __all__ = [
     "body",
     "form",
     "gone",
+    "held_body",
     "identity",
     "let_in",
     "problem",

@@ -37,6 +37,7 @@ RequestId = Annotated[Name, Meta(description="drawn by the worker: repeated, it 
 AuditControl = Literal[
     "worker_pause",
     "task_run",
+    "live_session",
     "job_cancel",
     "dead_letter_redrive",
     "dead_letter_purge",
@@ -44,7 +45,17 @@ AuditControl = Literal[
     "operator_token",
 ]
 AuditAction = Literal[
-    "pause", "resume", "takeover", "request", "redrive", "purge", "create", "revoke", "rotate"
+    "pause",
+    "resume",
+    "takeover",
+    "message",
+    "request",
+    "redrive",
+    "purge",
+    "create",
+    "grant",
+    "revoke",
+    "rotate",
 ]
 AuditTarget = Annotated[
     str,

@@ -130,11 +130,11 @@ async def page(
     )
     if not there:
         raise words.refused("JOB_NOT_FOUND", job_id)
-    shown = [_event(job_id, entry) for entry in entries[:limit]]
+    shown = [event(job_id, entry) for entry in entries[:limit]]
     return shown, shown[-1].id if len(entries) > limit else None
 
 
-def _event(job_id: str, entry: tuple[str, Sequence[str]]) -> ControlEvent:
+def event(job_id: str, entry: tuple[str, Sequence[str]]) -> ControlEvent:
     event_id, flat = entry
     stored = rendering.fields(flat)
     return ControlEvent(

@@ -38,6 +38,7 @@ LIFECYCLE: Final[dict[str, tuple[EventLevel, Callable[[dict[str, Any]], str]]]] 
         "warn",
         lambda e: f"The worker does not {_words(e)}: {e.get('message') or 'no reason given'}",
     ),
+    "task.operator.message": ("info", lambda e: f"{e['actorUserId']}: {_short(e['message'])}"),
     "task.live.requested": ("info", lambda e: f"{e['actorUserId']} asked for a live session"),
     "task.live.ready": ("info", lambda e: "The live session is ready"),
     "task.live.granted": ("warn", lambda e: f"{e['actorUserId']} may type into the live session"),
@@ -48,6 +49,8 @@ LIFECYCLE: Final[dict[str, tuple[EventLevel, Callable[[dict[str, Any]], str]]]] 
 }
 """Events that scripts write: level and the sentence for people. `details` of one is JSON of more fields."""
 
+SHOWN_MESSAGE: Final = 200
+"""Characters of an operator's message in the sentence for people; the whole is in the payload."""
 _NUMBERS: Final = frozenset({"attempt", "limitBytes", "limitEntries"})
 _TIMES: Final = frozenset({"nextAttemptAt", "cancelRequestedAt", "grantedUntil"})
 
@@ -212,6 +215,11 @@ def _words(event: dict[str, Any]) -> str:
     """`retry step build` for {action: retry_step, stepId: build}; `pause at once`, `take over`."""
     action = "take over" if event["action"] == "takeover" else event["action"].replace("_", " ")
     return " ".join(filter(None, (action, event.get("stepId"), "at once" if event.get("hard") else "")))
+
+
+def _short(message: str) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= SHOWN_MESSAGE else line[: SHOWN_MESSAGE - 1] + "…"
 
 
 def _why(event: dict[str, Any]) -> str:

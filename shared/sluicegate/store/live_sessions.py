@@ -223,7 +223,7 @@ def _session(job_id: str, stored: Mapping[str, str]) -> LiveSession:
         attach_ro=stored.get("attach_ro"),
         web_ro=stored.get("web_ro"),
         worker_id=stored.get("worker"),
-        worker_hostname=stored.get("host") or None,
+        worker_hostname=stored.get("host"),
         created_at=to_rfc3339(int(stored["created_at"])),
         ready_at=at("ready_at"),
         ended_at=at("ended_at"),

@@ -97,6 +97,7 @@ def live_control(stored: Mapping[str, str]) -> LiveControl | None:
         updated_at=_time(stored.get("control_at")),
         recovery=_kept(stored, "recovery", Recovery),
         summary=_kept(stored, "summary", HandoffSummary),
+        message_id=stored.get("message_id"),
     )
 
 

@@ -10,7 +10,16 @@ from aiohttp import ClientSession
 from sluicegate import keys
 from sluicegate.operations import credentials
 from sluicegate.operations.calls import AuditAction, AuditControl
-from sluicegate.store import audit, cancellation, controls, dead_letters, narrow_pauses, pause
+from sluicegate.store import (
+    audit,
+    cancellation,
+    controls,
+    dead_letters,
+    live_sessions,
+    messages,
+    narrow_pauses,
+    pause,
+)
 from sluicegate.store.audit import AuditFilter
 from sluicegate.store.connection import Store
 from sluicegate.times import from_rfc3339, to_rfc3339
@@ -92,6 +101,10 @@ async def test_every_control_and_action_is_one_that_leaves_entries(
     await controls.request(
         store, run.job_id, controls.Request(action="takeover", reason="mine", metadata={}, **by)
     )
+    await messages.send(store, run.job_id, "mind the gap", **by)
+    await live_sessions.report(store, "worker-1", run.job_id, run.token, "ready", provider="browser")
+    await live_sessions.grant(store, run.job_id, 5, **by)
+    await live_sessions.revoke(store, run.job_id, **by)
     mine = (await worker_token(store)).worker_token.id
     await credentials.rotate(store, "worker", mine, **by)
     theirs = (await operator_token(store, "viewer")).operator_token.id

@@ -1,7 +1,7 @@
 -- Controls: what operators ask of one run: kept in its hash, told to its worker, remembered as control events.
 
 local CONTROL_FIELDS = { 'control', 'control_version', 'control_by', 'control_reason', 'control_at', 'recovery',
-  'recovery_id', 'summary', 'summary_id' }
+  'recovery_id', 'summary', 'summary_id', 'message_id' }
 
 -- Those that are set, as names and values; nothing for a run that nobody has controlled.
 local function controls_of(id)
@@ -21,6 +21,12 @@ local function change_controls(id)
   redis.call('HSETNX', job_key(id), 'control', '')
   redis.call('HSET', job_key(id), 'updated_at', int(now))
   notify('control', { id })
+end
+
+-- Tell the worker of a running job.
+local function push_controls(job)
+  redis.call('XADD', Q .. 'control', 'MAXLEN', '~', '1000', '*', 'kind', 'control', 'job', job.id, 'worker', job.owner,
+    'token', job.token, unpack(controls_of(job.id)))
 end
 
 -- Remember what an operator did to a run (L-3): its id.

@@ -77,7 +77,6 @@ event(id, job.created_at, recovery ~= '' and 'task.control.recovery.requested' o
 redis.call('XADD', Q .. 'audit', '*', 'control', 'task_run', 'action', recovery ~= '' and 'request' or action,
   'mode', recovery ~= '' and action or (hard == 1 and 'hard' or ''), 'actor', actor, 'reason', reason, 'target', id)
 if job.status == 'running' then
-  redis.call('XADD', Q .. 'control', 'MAXLEN', '~', '1000', '*', 'kind', 'control', 'job', id, 'worker', job.owner,
-    'token', job.token, unpack(controls_of(id)))
+  push_controls(job)
 end
 return { 'OK', 'DONE' }

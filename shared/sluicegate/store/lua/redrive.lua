@@ -1,4 +1,4 @@
--- redrive: give dead letters a new life, with their history and step checkpoints kept, and a new budget of the
+-- redrive: give dead letters a new life, with their history, step checkpoints and messages kept, and a new budget of the
 -- step that they are at.
 -- From     dead_letter        To  queued
 -- Args     actor              text     who
@@ -29,7 +29,12 @@ for at = 1, N do
     requeue(job)
     redis.call('HDEL', key .. ':facts', 'step_budget')
     redis.call('HDEL', key, 'dead', 'attempt', 'releases', 'finished_at', 'error', 'failure_class', 'waiting_since')
+    local said = redis.call('HGET', key, 'message_id')
     redis.call('HDEL', key, unpack(CONTROL_FIELDS))
+    if said then
+      -- What nobody has read yet is for the new life too.
+      redis.call('HSET', key, 'message_id', said, 'control', '', 'control_version', '1')
+    end
     redis.call('HSET', key, 'redriven_at', int(now))
     event(id, job.created_at, 'job.redriven', 'actorUserId', actor, 'reason', reason)
     redis.call('HSET', key, 'entry', join(job.lane, '+w', id))

@@ -54,9 +54,12 @@ if begins then
     end
     begin_live(id, session, provider, '')
   end
-  redis.call('HSET', key, 'token', token, 'worker', worker, 'host', host, 'expires_at', int(now + ttl_ms))
+  redis.call('HSET', key, 'token', token, 'worker', worker, 'expires_at', int(now + ttl_ms))
   redis.call('ZADD', Q .. 'live', int(now + LIVE_SILENT_MS), id)
   live = load_live(id)
+end
+if host ~= '' then
+  redis.call('HSET', key, 'host', host)
 end
 if expires_ms > 0 and expires_ms < tonumber(live.expires_at) then
   redis.call('HSET', key, 'expires_at', int(expires_ms))

@@ -7,7 +7,8 @@ from typing import TypeVar
 from aiohttp import web
 from msgspec import Struct
 
-from sluicegate.http import SETTINGS, body
+from sluicegate.http.keys import SETTINGS
+from sluicegate.http.requests import body
 from sluicegate.operations import leases
 
 T = TypeVar("T", bound=Struct)
