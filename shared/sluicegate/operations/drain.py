@@ -8,11 +8,14 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from sluicegate.model import Counts, Job
+from sluicegate.model import Counts, Job, SystemState
+from sluicegate.operations.run_state import live_control
+from sluicegate.pauses import holds
 from sluicegate.store import jobs as job_records
+from sluicegate.store import narrow_pauses
 from sluicegate.store.connection import Store
 from sluicegate.store.jobs import JobFilter
-from sluicegate.times import from_rfc3339, now_ms
+from sluicegate.times import from_rfc3339
 
 NAMED: Final = 100
 """Blockers are named up to this number; `metrics` counts them all."""
@@ -51,11 +54,11 @@ class Drain(Struct, rename="camel", kw_only=True):
     estimate: Estimate | None
 
 
-async def progress(store: Store, counts: Counts) -> Drain:
+async def progress(store: Store, counts: Counts, system: SystemState) -> Drain:
     """Blockers, longest running first, and an estimate where past runs allow one.
 
-    There is none when nothing runs, when a stale job waits for a person, when a job's type has too few
-    recent runs, or when a job has already outlasted all of them.
+    There is none when nothing runs, when a job waits for a person (it is stale, quiesced or held by an
+    operator), when a job's type has too few recent runs, or when a job has already outlasted all of them.
     """
     if counts.is_drained:
         return Drain(blockers=[], estimate=None)
@@ -63,8 +66,20 @@ async def progress(store: Store, counts: Counts) -> Drain:
     now = await store.now_ms()
     running.sort(key=lambda job: job.started_at or "")
     blockers = [_blocker(job, now) for job in running]
-    known = more is None and counts.stale_running == 0
-    return Drain(blockers=blockers, estimate=await _estimate(store, running) if known else None)
+    known = more is None and counts.stale_running == 0 and not await _waiting(store, running, system)
+    return Drain(blockers=blockers, estimate=await _estimate(store, running, now) if known else None)
+
+
+async def _waiting(store: Store, running: Sequence[Job], system: SystemState) -> bool:
+    """Whether one of them goes on only when somebody says so, at its next checkpoint if not yet."""
+    if system.mode == "quiesce":
+        return True
+    quiesced = [each for each in (await narrow_pauses.read(store)).items if each.mode == "quiesce"]
+    return any(
+        ((wanted := live_control(job)) is not None and wanted.paused)
+        or any(holds(pause, job, job.claimed_by) for pause in quiesced)
+        for job in running
+    )
 
 
 def _blocker(job: Job, now: int) -> Blocker:
@@ -92,7 +107,7 @@ def _blocker(job: Job, now: int) -> Blocker:
     )
 
 
-async def _estimate(store: Store, running: Sequence[Job]) -> Estimate | None:
+async def _estimate(store: Store, running: Sequence[Job], now: int) -> Estimate | None:
     past: dict[str, list[float]] = {}
     for kind in {job.type for job in running}:
         recent = JobFilter(status="succeeded", type=kind)
@@ -100,7 +115,6 @@ async def _estimate(store: Store, running: Sequence[Job]) -> Estimate | None:
         past[kind] = run_times(ended)
         if len(past[kind]) < FEWEST:
             return None
-    now = now_ms()
     remaining = []
     for job in running:
         elapsed = (now - from_rfc3339(job.started_at)) / 1000 if job.started_at else 0.0

@@ -64,7 +64,7 @@ async def status(store: Store) -> PauseStatus:
     return PauseStatus(
         system=system,
         metrics=pause_record.metrics(counts),
-        drain=await progress(store, counts),
+        drain=await progress(store, counts, system),
         audit=LatestAudit(latest),
     )
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession
 
 from sluicegate import keys
-from sluicegate.store import audit, cancellation, claims, jobs, sweeping
+from sluicegate.store import audit, cancellation, claims, controls, jobs, narrow_pauses, sweeping
 from sluicegate.store import pause as pause_record
 from sluicegate.store.connection import Store
 from sluicegate.times import from_rfc3339, to_rfc3339
@@ -290,6 +290,35 @@ async def test_the_estimate_comes_from_runs_of_the_same_type(control: ClientSess
     assert 0 < estimate["p50Seconds"] <= estimate["p90Seconds"] < 60
     await given.running(store, "never-ran")
     assert (await status(control))["drain"]["estimate"] is None
+
+
+async def test_what_waits_for_a_person_has_no_estimate(control: ClientSession, store: Store) -> None:
+    """P-13: quiesced as a whole or in part, or held by an operator, a job ends when somebody says so."""
+    runs = [await given.running(store, "build", worker_id=f"worker-{n}") for n in range(5)]
+    await past(store, await now_ms(store) + 1000)
+    for job in runs:
+        await given.complete(store, job)
+    job = await given.running(store, "build", worker_id="worker-1")
+    by: dict[str, Any] = {"actor": "ann", "reason": "disk"}
+
+    async def estimated() -> bool:
+        return (await status(control))["drain"]["estimate"] is not None
+
+    assert await estimated()
+    await post(control, PAUSE | {"mode": "quiesce"})
+    assert not await estimated()
+    await post(control, PAUSE)
+    assert await estimated()
+    scopes: tuple[tuple[Any, str], ...] = (("type", "build"), ("worker", "worker-1"))
+    for scope, value in scopes:
+        await narrow_pauses.change(store, scope=scope, value=value, action="pause", mode="quiesce", **by)
+        assert not await estimated()
+        await narrow_pauses.change(store, scope=scope, value=value, action="pause", mode="drain", **by)
+        assert await estimated()
+    await controls.request(store, job.id, controls.Request(action="takeover", metadata={}, **by))
+    assert not await estimated()
+    await controls.request(store, job.id, controls.Request(action="resume", metadata={}, **by))
+    assert await estimated()
 
 
 async def test_each_change_is_audited_newest_first(control: ClientSession) -> None:
