@@ -14,11 +14,12 @@ from playwright.async_api import Browser, Page, expect
 from services.control.app import build
 from sluicegate.http import serving
 from sluicegate.settings import ControlSettings, Settings
-from sluicegate.store import pause
+from sluicegate.store import narrow_pauses, pause
 from sluicegate.store.connection import Store
 from tests.support import given
 
 pytestmark = [pytest.mark.needs("chromium")]
+PAUSED: dict[str, Any] = {"action": "pause", "mode": "quiesce", "reason": "repair", "actor": "alex"}
 
 
 @asynccontextmanager
@@ -70,6 +71,8 @@ async def test_the_overview_follows_the_queue(browser: Browser, dashboard: str, 
         await expect(page.get_by_role("status")).to_have_text("Paused (Drain)")
         await pause.change(store, action="resume", actor="alex", force=True)
         await expect(banner.locator("h1")).to_have_text("Running")
+        await narrow_pauses.change(store, scope="type", value="report", **PAUSED)
+        await expect(banner.locator("#narrow li")).to_contain_text(["type report"])
         assert await still_marked(page)
 
 
@@ -84,7 +87,9 @@ async def test_the_pages_read_without_javascript(browser: Browser, dashboard: st
     job = await given.running(store, "task", worker_id="worker-7")
     await given.says(store, job, "it works\n")
     await pause.change(store, action="pause", mode="quiesce", reason="Rack 4", actor="alex")
+    await narrow_pauses.change(store, scope="capability", value="gpu", **PAUSED)
     async with opened(browser, dashboard, java_script_enabled=False) as page:
+        await expect(page.locator("#narrow li")).to_contain_text(["capability gpu"])
         await expect(page.locator("#banner h1")).to_have_text("Paused (Quiesce)")
         await expect(count(page, "running")).to_have_text("1")
         await expect(page.locator("#live")).to_be_hidden()
@@ -118,6 +123,7 @@ async def test_a_phone_shows_it_all(browser: Browser, dashboard: str, store: Sto
     """Nothing is wider than the screen, in either colour scheme, however long a name is."""
     job = await given.running(store, "t" * 64, worker_id="w" * 128)
     await pause.change(store, action="pause", mode="drain", reason="x" * 2000, actor="a" * 128)
+    await narrow_pauses.change(store, scope="worker", value="w" * 128, **PAUSED | {"reason": "z" * 2000})
     await given.says(store, job, "y" * 4000)
     for url in (dashboard, f"{dashboard}jobs/{job.id}"):
         size = {"width": 360, "height": 740}

@@ -6,8 +6,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from sluicegate.model import Counts, Job, SystemState
+from sluicegate.model import Counts, Job, NarrowPause, SystemState
 from sluicegate.store import jobs as job_records
+from sluicegate.store import narrow_pauses
 from sluicegate.store import pause as pause_record
 from sluicegate.store import workers as presence
 from sluicegate.store.connection import Store
@@ -43,16 +44,18 @@ class Row(Struct, frozen=True, kw_only=True):
 
 class Board(Struct, frozen=True, kw_only=True):
     system: SystemState
+    pauses: list[NarrowPause]
     counts: Counts
     workers: int
     jobs: list[Row]
 
 
 async def look(store: Store) -> Board:
-    """The pause, the counts and the latest jobs. Reads only; raises StoreError."""
+    """The pauses, the counts and the latest jobs. Reads only; raises StoreError."""
     latest, _ = await job_records.listing(store, JobFilter(), cursor=None, limit=LATEST)
     return Board(
         system=await pause_record.read(store),
+        pauses=(await narrow_pauses.read(store)).items,
         counts=await job_records.counts(store),
         workers=len(await presence.listing(store)),
         jobs=[Row.of(job) for job in latest],

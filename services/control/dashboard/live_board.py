@@ -19,7 +19,13 @@ LONGEST_SECONDS: Final = 2.0
 """About this long at most: leases expire and delayed jobs fall due without a notice."""
 
 PARTS: Final[Mapping[str, Callable[[Board], Any]]] = {
-    "banner": lambda board: (board.system, board.workers, board.counts.running, board.counts.stale_running),
+    "banner": lambda board: (
+        board.system,
+        board.pauses,
+        board.workers,
+        board.counts.running,
+        board.counts.stale_running,
+    ),
     "counts": lambda board: board.counts,
     "jobs": lambda board: board.jobs,
 }

@@ -18,9 +18,11 @@ from sluicegate import keys
 from sluicegate.http import serving
 from sluicegate.model import Job, NewEvent
 from sluicegate.settings import ControlSettings
-from sluicegate.store import controls, events, pause
+from sluicegate.store import controls, events, narrow_pauses, pause
 from sluicegate.store.connection import Store
+from sluicegate.times import to_rfc3339
 from tests.support import given
+from tests.support.job_builder import HOUR_MS, now_ms
 
 NASTY = "<script>alert('x')</script> & \"quotes\""
 
@@ -79,6 +81,51 @@ async def test_the_banner_names_the_pause(control: ClientSession, store: Store, 
     assert NASTY in html.unescape(page)
     assert f'datetime="{state.requested_at}"' in page
     assert "alex" in page
+
+
+async def test_the_pages_say_until_when(control: ClientSession, store: Store) -> None:
+    """P-13: on the banner and on the strip of a job's page."""
+    job = await given.running(store)
+    ends = await now_ms(store) + HOUR_MS
+    await pause.change(store, action="pause", mode="drain", reason="x", actor="alex", until_ms=ends)
+    for url in ("/", f"/jobs/{job.id}"):
+        assert f'<time datetime="{to_rfc3339(ends)}">' in await read(control, url)
+    await pause.change(store, action="pause", mode="drain", reason="x", actor="alex")
+    for url in ("/", f"/jobs/{job.id}"):
+        assert to_rfc3339(ends) not in await read(control, url)
+
+
+def narrow(page: str) -> list[str]:
+    """The narrower pauses of a banner, each as a reader sees it."""
+    found = re.search(r'<ul id="narrow".*?</ul>', page, re.DOTALL)
+    items = re.findall(r"<li.*?</li>", found[0], re.DOTALL) if found else []
+    return [" ".join(html.unescape(re.sub(r"<[^>]+>", "", item)).split()) for item in items]
+
+
+async def test_the_banner_lists_what_is_paused_by_itself(control: ClientSession, store: Store) -> None:
+    """P-12, P-13: what of, how, why, by whom and until when, also live; text cannot bring markup."""
+    by: dict[str, Any] = {"actor": "alex", "action": "pause"}
+    ends = await now_ms(store) + HOUR_MS
+    assert narrow(await read(control, "/")) == []
+    async with stream(control, "/events") as live:
+        await live.next("put")
+        await narrow_pauses.change(
+            store, scope="worker", value="w-1", mode="quiesce", reason=NASTY, until_ms=ends, **by
+        )
+        sent = await live.next("put")
+        await narrow_pauses.change(store, scope="type", value="nightly", mode="drain", reason="Broken", **by)
+        page = await live.next("put")
+        assert NASTY not in page
+        until = to_rfc3339(ends)[:19].replace("T", " ")
+        assert re.sub(r"\d+ s ago", "0 s ago", "\n".join(narrow(page))).splitlines() == [
+            "Drain type nightly Broken 0 s ago by alex",
+            f"Quiesce worker w-1 {NASTY} 0 s ago by alex, until {until} UTC",
+        ]
+        assert len(narrow(sent)) == 1
+        assert "Running" in page and "but for what is paused below" in page
+        assert len(narrow(await read(control, "/"))) == 2
+        await narrow_pauses.change(store, scope="type", value="nightly", action="resume", actor="alex")
+        assert len(narrow(await live.next("put"))) == 1
 
 
 async def test_pages_allow_nothing_from_elsewhere(control: ClientSession, store: Store) -> None:
