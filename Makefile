@@ -4,6 +4,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 TESTS ?= tests
 STAMP := $(VENV)/.installed
+XTERM := services/control/dashboard/static/xterm/xterm.mjs
 PYTEST := $(BIN)/pytest -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
@@ -12,7 +13,7 @@ PYTEST := $(BIN)/pytest -n auto --dist loadgroup
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## build .venv (needs Python 3.11 or newer); quick when nothing changed
+setup: $(STAMP) $(XTERM) ## build .venv (needs Python 3.11 or newer); quick when nothing changed
 
 demo: setup ## run tasks that publish, hang and heal, wait, are cancelled, die and are redriven; check that all of it happened
 	$(BIN)/sluicegate dev --demo
@@ -51,6 +52,9 @@ lock: setup ## resolve the dependencies into requirements.lock, keeping versions
 
 clean: ## remove what was built and measured, not the data of `make dev`
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(XTERM): services/control/dashboard/xterm/package-lock.json
+	@.ci/xterm
 
 $(STAMP): requirements.lock pyproject.toml
 	@.ci/venv $(VENV)

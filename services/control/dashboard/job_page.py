@@ -12,9 +12,12 @@ from sluicegate.model import Event, EventLevel, Job
 from sluicegate.operations import ladder
 from sluicegate.operations.ladder import Rung
 from sluicegate.store import events as job_events
+from sluicegate.store import shelves
 from sluicegate.store.connection import Store
+from sluicegate.store.shelves import Artifact
 
 PAGE: Final = 200
+RECORDING: Final = re.compile(r"^terminal/attempt-(\d{1,9})\.cast$")
 PAGES: Final = 5
 HISTORY_PAGE: Final = 1000
 HISTORY_PAGES: Final = 50
@@ -79,6 +82,13 @@ async def rungs(store: Store, job: Job) -> list[Rung]:
             break
         after = part[-1].id
     return ladder.climb(told)
+
+
+async def recordings(store: Store, job_id: str) -> list[Artifact]:
+    """Of the attempts' terminals, the latest first."""
+    kept = await shelves.artifacts(store, job_id)
+    found = [(int(name[1]), each) for each in kept if (name := RECORDING.match(each.name))]
+    return [each for _, each in sorted(found, key=lambda pair: -pair[0])]
 
 
 def plain_text(text: str) -> str:

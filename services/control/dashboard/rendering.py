@@ -21,6 +21,8 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+XTERM: Final = STATIC / "xterm"
+"""What `make setup` brings for terminals, where npm is there."""
 STATUS_NAMES: Final = {"dead_letter": "dead letter"}
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -53,8 +55,20 @@ class Pages:
 
 def static_address(name: str) -> str:
     """The address of a static file, which changes with its content, so that browsers may keep it for ever."""
-    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
+    folder = STATIC if (STATIC / name).exists() else XTERM
+    digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     return f"/static/{name}?v={digest[:12]}"
+
+
+def has_xterm() -> bool:
+    return (XTERM / "xterm.mjs").exists()
+
+
+def policy(nonce: str | None) -> str:
+    """The page's policy. nonce: on a page with a terminal, for the style elements that xterm.js makes."""
+    if nonce is None:
+        return CONTENT_SECURITY_POLICY
+    return CONTENT_SECURITY_POLICY.replace("style-src 'self'", f"style-src 'self' 'nonce-{nonce}'")
 
 
 def pause_name(system: SystemState) -> str:

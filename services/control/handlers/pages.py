@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from aiohttp import web
 from services.control.dashboard import job_page
 from services.control.dashboard.board import Row, look
 from services.control.dashboard.live_board import GAP_SECONDS, LONGEST_SECONDS, LiveBoard
-from services.control.dashboard.rendering import CONTENT_SECURITY_POLICY, Pages
+from services.control.dashboard.rendering import Pages, has_xterm, policy
 from sluicegate.errors import NotFound, SluicegateError
 from sluicegate.http import IDENTITY, LONG_REQUESTS, SETTINGS, STORE, EventStream
 from sluicegate.http.sse import frame
@@ -33,7 +34,6 @@ NOTHING_SEEN: Final = "0-0"
 OF_THE_LADDER: Final = tuple(f"<code>{prefix}".encode() for prefix in ladder.OF_THE_LADDER)
 """What an event that changes the ladder looks like as it is sent; output is escaped and never does."""
 HEADERS: Final = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -58,10 +58,14 @@ def page(handler: Handler) -> Handler:
     return answered
 
 
-def html(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
+def html(
+    request: web.Request, template: str, *, status: int = 200, nonce: str | None = None, **values: Any
+) -> web.Response:
+    """nonce: for the style elements that a script of the page makes."""
     who = request.get(IDENTITY)
-    text = request.app[PAGES].render(template, session=who.session if who else None, **values)
-    return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
+    text = request.app[PAGES].render(template, session=who.session if who else None, nonce=nonce, **values)
+    headers = {**HEADERS, "Content-Security-Policy": policy(nonce)}
+    return web.Response(text=text, status=status, content_type="text/html", headers=headers)
 
 
 @page
@@ -81,6 +85,9 @@ async def job(request: web.Request) -> web.Response:
         row=Row.of(found),
         system=await pause_record.read(store),
         rungs=await job_page.rungs(store, found),
+        recordings=await job_page.recordings(store, found.id),
+        xterm=has_xterm(),
+        nonce=secrets.token_urlsafe(16) if found.type == "task" else None,
         events=lines,
         earlier=earlier,
         shown=len(lines),

@@ -6,14 +6,16 @@ from typing import Final
 
 from aiohttp import web
 
-from services.control.dashboard.rendering import STATIC
+from services.control.dashboard.rendering import STATIC, XTERM
 from sluicegate.errors import NotFound
 
-CONTENT_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-HEADERS: Final = {
-    "Cache-Control": "public, max-age=31536000, immutable",
-    "X-Content-Type-Options": "nosniff",
+CONTENT_TYPES: Final = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".svg": "image/svg+xml",
 }
+FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 FILES: Final = web.AppKey("files", dict[str, tuple[bytes, str]])
 
@@ -22,7 +24,7 @@ def files() -> dict[str, tuple[bytes, str]]:
     """Name -> content and its type."""
     return {
         path.name: (path.read_bytes(), CONTENT_TYPES[path.suffix])
-        for path in sorted(STATIC.iterdir())
+        for path in (*sorted(STATIC.iterdir()), *(sorted(XTERM.iterdir()) if XTERM.exists() else ()))
         if path.suffix in CONTENT_TYPES
     }
 
@@ -32,4 +34,7 @@ async def static_file(request: web.Request) -> web.Response:
     if found is None:
         raise NotFound("there is nothing at this address")
     content, content_type = found
-    return web.Response(body=content, content_type=content_type, charset="utf-8", headers=HEADERS)
+    # A script that another one imports has no version in its address.
+    cache = FOR_EVER if "v" in request.query else "no-cache"
+    headers = {"Cache-Control": cache, "X-Content-Type-Options": "nosniff"}
+    return web.Response(body=content, content_type=content_type, charset="utf-8", headers=headers)

@@ -17,7 +17,7 @@ from sluicegate.http.origin import require_own_origin
 from sluicegate.http.sse import OPENED
 from sluicegate.metrics import TerminalMetrics
 from sluicegate.operations import terminal_messages as messages
-from sluicegate.operations.terminal_messages import Input
+from sluicegate.operations.terminal_messages import Asked, GiveBack, Input
 from sluicegate.store import terminals
 from sluicegate.store.connection import Store
 
@@ -126,9 +126,12 @@ class _Conversation:
                 self._viewer.put(messages.refused(error))
         self._viewer.end(0, "")
 
-    async def _type(self, asked: Input | messages.Resize) -> None:
+    async def _type(self, asked: Asked) -> None:
         if not self._who.at_least("operator"):
             raise Forbidden(f"typing needs the role operator; the credential has the role {self._who.role}")
+        if isinstance(asked, GiveBack):
+            await terminals.give_back(self._store, self._job_id, self._who.user_id)
+            return
         if isinstance(asked, Input):
             data = asked.data.encode("utf-8", "surrogatepass")
             await terminals.type_into(self._store, self._job_id, self._who.user_id, "d", data)

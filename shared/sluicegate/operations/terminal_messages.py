@@ -35,6 +35,10 @@ class Resize(Struct, tag="resize", tag_field="type", forbid_unknown_fields=True)
     rows: Annotated[int, Meta(ge=1, le=500)]
 
 
+class GiveBack(Struct, tag="give_back", tag_field="type", forbid_unknown_fields=True):
+    """Let my grant end now."""
+
+
 class Session(Struct, tag="session", tag_field="type", rename="camel", kw_only=True):
     """How it stands. writer: who may type, until `granted_until`. yours: whether that is the viewer."""
 
@@ -68,16 +72,20 @@ Told = Session | Size | Attempt | Refused
 encode = msgspec.json.Encoder().encode
 
 
-def asked(message: str) -> Input | Resize:
+Asked = Input | Resize | GiveBack
+
+
+def asked(message: str) -> Asked:
     """What a viewer sent. Raises Invalid, which says what is taken."""
     try:
-        return msgspec.json.decode(message, type=Input | Resize)
+        decoded: Asked = msgspec.json.decode(message, type=Asked)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise Invalid(
             'send JSON like {"type": "input", "data": "ls\\r"} or '
             f'{{"type": "resize", "columns": 120, "rows": 40}}: {error}',
             code="bad_request",
         ) from error
+    return decoded
 
 
 def told(message: str) -> Told:

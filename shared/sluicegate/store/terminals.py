@@ -118,6 +118,14 @@ async def type_into(store: Store, job_id: str, by: str, kind: Literal["d", "size
     raise _refused(reply[0], job_id)
 
 
+async def give_back(store: Store, job_id: str, by: str) -> bool:
+    """End this operator's grant; False when it is not theirs, or has ended. Raises NotFound."""
+    reply = await store.run("give_back_live", id=job_id, actor=by, metadata="{}")
+    if reply[0] == "JOB_NOT_FOUND":
+        raise words.refused(reply[0], job_id)
+    return bool(reply[0] == "DONE")
+
+
 async def standing(store: Store, job_id: str) -> Standing:
     """Reads only. A job that is not there has no status."""
     (found,) = await standings(store, [job_id])
