@@ -53,18 +53,20 @@ async def steady(command: Command, number: int) -> pulse.Pulse:
             cpu_seconds=last[-2].cpu_seconds
         )
 
-    await until(same, "a steady tree", pause=0.05)
+    await until(same, "a steady tree", timeout=60, pause=0.05)
     return last[-1]
 
 
+@pytest.mark.timeout(300)
 async def test_sleeping_and_computing_change_no_process(start: Start, table: str) -> None:
+    """A whole second of the processor, since ps tells no less: long, where many want it."""
     command = await start("sleep 60 & while :; do :; done")
     before = await steady(command, 3)
 
     async def busy() -> bool:
         return (await command.pulse()).cpu_seconds > before.cpu_seconds
 
-    await until(busy, "the processor is used", timeout=30)
+    await until(busy, "the processor is used", timeout=200, pause=0.05)
     assert (await command.pulse()).processes == before.processes
 
 
