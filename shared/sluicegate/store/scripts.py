@@ -19,6 +19,8 @@ SCHEMA_VERSION: Final = 1
 FOLDER: Final = files("sluicegate.store") / "lua"
 FRAGMENTS: Final = ("_prelude", "_limits", "_lanes", "_attempts", "_controls", "_live", "_faults", "_pauses")
 """What scripts share, in order of use: functions and constants, parted by blank lines."""
+_WORD: Final = re.compile(r"\w+")
+_NAME: Final = re.compile(r"^local (?:function )?(\w+)", re.MULTILINE)
 Kind = Literal["text", "integer", "number"]
 
 
@@ -126,18 +128,30 @@ def _shared_by(code: str) -> str:
     anew: those it does not need would cost every call.
     """
     kept: list[str] = []
+    needed = set(_WORD.findall(code))
     for paragraph in reversed(_paragraphs()):
-        names = re.findall(r"^local (?:function )?(\w+)", paragraph, re.MULTILINE)
-        if not set(names).isdisjoint(re.findall(r"\w+", code)):
-            kept.insert(0, paragraph)
-            code = f"{paragraph}\n{code}"
-    return "\n".join(kept)
+        if not paragraph.names.isdisjoint(needed):
+            kept.append(paragraph.text)
+            needed |= paragraph.words
+    return "\n".join(reversed(kept))
+
+
+class _Paragraph(NamedTuple):
+    """names: those that it gives to what stands below it."""
+
+    text: str
+    names: frozenset[str]
+    words: frozenset[str]
 
 
 @cache
-def _paragraphs() -> tuple[str, ...]:
+def _paragraphs() -> tuple[_Paragraph, ...]:
     texts = ((FOLDER / f"{name}.lua").read_text() for name in FRAGMENTS)
-    return tuple(paragraph for text in texts for paragraph in text.strip().split("\n\n"))
+    return tuple(
+        _Paragraph(each, frozenset(_NAME.findall(each)), frozenset(_WORD.findall(each)))
+        for text in texts
+        for each in text.strip().split("\n\n")
+    )
 
 
 def _constants() -> str:
