@@ -106,6 +106,7 @@ def task(origin: Origin, tmp_path: Path, name: str, scripts: list[str]) -> dict[
     }
 
 
+@pytest.mark.slow
 @pytest.mark.needs("git")
 @pytest.mark.timeout(300)
 async def test_no_secret_is_anywhere(store: Store, started: Programs, tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ async def succeeded_once(store: Store, job_ids: list[str]) -> None:
     assert await invariants.check(store) == []
 
 
+@pytest.mark.slow
 async def test_a_store_that_is_killed_loses_nothing(
     store: Store, started: Programs, valkey: EmbeddedStore
 ) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
+
 from tests.support.dev_process import dev, environment
 from tests.support.pages import Page
 
 
+@pytest.mark.slow
 def test_the_how_to_page_works_as_it_says(tmp_path: Path) -> None:
     """Q-2, Q-11, spec 00-6: the first admin, a producer, a worker within its policy, rotation, revocation."""
     with dev(tmp_path / "data", "--auth", "required", "--no-worker") as running:
