@@ -10,22 +10,24 @@ import asyncio
 import contextlib
 import os
 import shlex
-import signal
-from collections.abc import AsyncIterator, Mapping
+import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 from services.worker.heal.classify import classify
 from services.worker.task import environment
 from services.worker.task.failures import failed, git_says
 from services.worker.task.place import Place
+from services.worker.task.spoken_to import Process, spoken_to
 from sluicegate.repositories import Repository
 
 if TYPE_CHECKING:
     from sluicegate.worker.context import JobContext
     from sluicegate.worker.process import CommandResult
 
+T = TypeVar("T")
 QUIET_SECONDS: Final = 900.0
 """No local command takes this long on a disk that works."""
 
@@ -131,24 +133,13 @@ class Git:
         """A local command on the repository that the steps see; before the first of them only."""
         return await self._quietly(*args, cwd=self.place.tree, env={})
 
-    @contextlib.asynccontextmanager
-    async def blobs(self) -> AsyncIterator[tuple[asyncio.StreamWriter, asyncio.StreamReader]]:
-        """`git cat-file --batch` on the worker's repository: where to ask, where it answers."""
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            "cat-file",
-            "--batch",
-            cwd=self.place.git_dir,
-            env={**self.environment, "GIT_DIR": str(self.place.git_dir)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
+    async def with_blobs(self, talk: Callable[[Process], T]) -> T:
+        """What `talk` makes, in a thread, of a `git cat-file --batch` on the worker's repository."""
+        env = {**self.environment, "GIT_DIR": str(self.place.git_dir)}
+        argv = ["git", "cat-file", "--batch"]
+        return await spoken_to(
+            argv, talk, cwd=self.place.git_dir, env=env, stdin=True, stderr=subprocess.DEVNULL
         )
-        try:
-            if process.stdin and process.stdout:
-                yield process.stdin, process.stdout
-        finally:
-            await _ended_now(process)
 
     async def has(self, revision: str) -> bool:
         with contextlib.suppress(GitFailed):
@@ -178,35 +169,16 @@ class Git:
         return False
 
     async def _quietly(self, *args: str, cwd: Path, env: Mapping[str, str], stdin: bytes = b"") -> bytes:
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *args,
-            cwd=cwd,
-            env={**self.environment, **env},
-            # An input pipe that nobody reads may be closed before it is written to, which uvloop refuses.
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            async with asyncio.timeout(QUIET_SECONDS):
-                out, err = await process.communicate(stdin or None)
-        except BaseException:
-            await _ended_now(process)
-            raise
-        if process.returncode:
-            raise GitFailed(args, process.returncode, git_says(self._ctx.redactor.data(err)))
+        def said(process: Process) -> tuple[bytes, bytes, int]:
+            out, err = process.communicate(stdin or None)
+            return out, err, process.returncode
+
+        env = {**self.environment, **env}
+        async with asyncio.timeout(QUIET_SECONDS):
+            out, err, code = await spoken_to(["git", *args], said, cwd=cwd, env=env, stdin=bool(stdin))
+        if code:
+            raise GitFailed(args, code, git_says(self._ctx.redactor.data(err)))
         return out
-
-
-async def _ended_now(process: asyncio.subprocess.Process) -> None:
-    """Killed with what it started, and its pipes closed."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    if process.stdin:
-        process.stdin.close()
-    await process.communicate()
 
 
 def _ending(result: CommandResult) -> str:

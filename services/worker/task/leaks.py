@@ -6,13 +6,14 @@ before, as examples. Passwords in URLs do not count, there are too many that ope
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 
 from services.worker.task.git import Git
+from services.worker.task.spoken_to import Process
 from services.worker.task.work_tree import Change
 from sluicegate.redact import Redactor, SecretFinder
 
@@ -30,53 +31,60 @@ async def leaking_file(
     """
     if not changes or not (tokens or redactor.knows_any):
         return None
-
-    def told(finder: SecretFinder) -> set[bytes]:
-        return finder.values | finder.tokens if tokens else finder.values
-
     for change in changes:
-        if told(SecretFinder(redactor).look(change.path)):
+        if _told(SecretFinder(redactor).look(change.path), tokens):
             return "a file whose name is one"
-    async with git.blobs() as (ask, answer):
-        blobs = Blobs(ask, answer, redactor)
-        for change in changes:
-            if change.after is None:
-                continue
-            found = told(await blobs.searched(change.after))
-            if found and not (change.before and found <= told(await blobs.searched(change.before))):
+    return await git.with_blobs(partial(_leaking, changes, patch, redactor, tokens))
+
+
+def _leaking(
+    changes: Sequence[Change], patch: Path, redactor: Redactor, tokens: bool, process: Process
+) -> str | None:
+    blobs = Blobs(process, redactor)
+    for change in changes:
+        if change.after is None:
+            continue
+        found = _told(blobs.searched(change.after), tokens)
+        if found and not (change.before and found <= _told(blobs.searched(change.before), tokens)):
+            return change.name
+    shown = _values_in_file(patch, redactor)
+    if not shown:
+        return None
+    for change in changes:
+        for blob in (change.before, change.after):
+            if blob and shown & blobs.searched(blob).values:
                 return change.name
-        shown = await asyncio.to_thread(_values_in_file, patch, redactor)
-        if not shown:
-            return None
-        for change in changes:
-            for blob in (change.before, change.after):
-                if blob and shown & (await blobs.searched(blob)).values:
-                    return change.name
     return patch.name
+
+
+def _told(finder: SecretFinder, tokens: bool) -> set[bytes]:
+    return finder.values | finder.tokens if tokens else finder.values
 
 
 class Blobs:
     """Searches blobs through one `git cat-file --batch`, in chunks."""
 
-    def __init__(self, ask: asyncio.StreamWriter, answer: asyncio.StreamReader, redactor: Redactor) -> None:
-        self._ask = ask
-        self._answer = answer
+    def __init__(self, process: Process, redactor: Redactor) -> None:
+        self._ask = cast(IO[bytes], process.stdin)
+        self._answer = cast(IO[bytes], process.stdout)
         self._redactor = redactor
 
-    async def searched(self, blob: str) -> SecretFinder:
+    def searched(self, blob: str) -> SecretFinder:
         self._ask.write(f"{blob}\n".encode())
-        await self._ask.drain()
-        header = (await self._answer.readline()).split()
+        self._ask.flush()
+        header = self._answer.readline().split()
+        if not header:
+            raise EOFError(f"git cat-file ended before blob {blob}")
         left = int(header[2])
         finder = SecretFinder(self._redactor)
         while left:
-            chunk = await self._answer.read(min(left, CHUNK_BYTES))
+            chunk = self._answer.read(min(left, CHUNK_BYTES))
             if not chunk:
                 raise EOFError(f"git cat-file ended within blob {blob}")
             left -= len(chunk)
             finder.feed(chunk)
         finder.close()
-        await self._answer.readexactly(1)
+        self._answer.read(1)
         return finder
 
 
