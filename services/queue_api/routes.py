@@ -36,7 +36,7 @@ from sluicegate.operations.answers import (
 from sluicegate.operations.artifacts import UploadCall
 from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken, WorkerTokenCall
 from sluicegate.operations.kept_work import DroppedSteps, DropStepsCall, Fact, FactCall, StepCall
-from sluicegate.operations.live_sessions import ReportCall, WorkerSessionAnswer, WorkerSessionQuery
+from sluicegate.operations.live_sessions import RenewCall, ReportCall, WorkerSessionAnswer
 from sluicegate.operations.presence import Credential, DepartCall, Departed, PresenceCall, WorkerQuery
 from sluicegate.operations.reasons import Why
 from sluicegate.operations.terminals import ShowAnswer, ShowCall, TypedQuery
@@ -172,10 +172,9 @@ ROUTES: Final = (
         body=ReportCall, replies={200: WorkerSessionAnswer}, errors=(*HELD, *LIVE),
     ),
     Endpoint(
-        method="GET", path=JOB + "/live-session/worker", handler=remote_workers.live_session, may="worker",
-        tag="workers", summary="What the worker of the run's live session has to do",
-        query=WorkerSessionQuery, replies={200: WorkerSessionAnswer},
-        errors=("job_not_found", "job_not_authorized", "live_session_not_found"),
+        method="POST", path=JOB + "/live-session/heartbeat", handler=remote_workers.renew_live_session,
+        may="worker", unlimited=True, tag="workers", summary="What is wanted of the run's live session",
+        body=RenewCall, replies={200: WorkerSessionAnswer}, errors=(*HELD, *LIVE),
     ),
     Endpoint(
         method="POST", path=JOB + "/events", handler=events.append, may="worker", tag="events",

@@ -120,6 +120,8 @@ class Job(Struct, rename="camel", kw_only=True, omit_defaults=True):
     cancel_requested_by_user_id: str | None = None
     cancel_reason: str | None = None
     retry_of: str | None = None
+    live_session_version: int | None = None
+    """Grows with each change of the run's live session; none if it never had one."""
 
     @property
     def terminal(self) -> bool:

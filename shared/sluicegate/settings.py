@@ -259,6 +259,12 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     metrics_port: Annotated[Port, says("port of /metrics; 0 takes a free one")] = 9464
     stop_sigint_grace_seconds: Annotated[Annotated[float, Meta(ge=0)], says("from SIGINT to SIGTERM")] = 5.0
     stop_sigterm_grace_seconds: Annotated[Annotated[float, Meta(ge=0)], says("from SIGTERM to SIGKILL")] = 5.0
+    live_session_max_per_worker: Annotated[
+        Count, says("live sessions of one worker at a time; the task of one that is too many goes on without")
+    ] = 100
+    live_session_ready_timeout_seconds: Annotated[
+        Seconds, says("how long a live session may take to open; then the task goes on without")
+    ] = 30.0
     step_max_attempts: Annotated[
         Count,
         says("attempts of a step, those after a hard reset included; then its job fails, to be retried"),

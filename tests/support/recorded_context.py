@@ -21,6 +21,7 @@ from sluicegate.model import (
     Event,
     Job,
     LiveControl,
+    OperatorMessage,
     Policy,
     Recovery,
     RecoveryAction,
@@ -40,6 +41,7 @@ from sluicegate.times import now_ms, to_rfc3339
 from sluicegate.worker.attempt import RunningAttempt
 from sluicegate.worker.context import JobContext, WorkerParts
 from sluicegate.worker.outbox import Outbox
+from sluicegate.worker.transports import LiveReport
 from sluicegate.worker.workspaces import Workspaces
 
 RUNNING = SystemState(workers_paused=False)
@@ -60,6 +62,8 @@ class Kept:
         self.events: list[Event] = []
         self.answers: list[tuple[Matter, str, Outcome, str | None]] = []
         self.control: LiveControl | None = None
+        self.messages: list[OperatorMessage] = []
+        self.reports: list[LiveReport] = []
 
     def kinds(self, prefix: str = "") -> list[str]:
         kinds = [event.payload["kind"] for event in self.events if event.payload]
@@ -157,6 +161,16 @@ class RecordedQueue:
                 kept.control, version=kept.control.version + 1, **{what: None}
             )
         return kept.control
+
+    async def messages(self, job_id: str, after: str | None) -> tuple[list[OperatorMessage], str | None]:
+        self._before("messages")
+        return [each for each in self._kept.messages if after is None or each.id > after], None
+
+    async def report_live(self, job_id: str, token: int, report: LiveReport) -> None:
+        """No record, as where nothing is known of live sessions."""
+        self._kept.reports.append(report)
+
+    async def renew_live(self, job_id: str, token: int) -> None: ...
 
     async def save_step(self, job_id: str, token: int, checkpoint: StepCheckpoint) -> None:
         self._before("save_step")

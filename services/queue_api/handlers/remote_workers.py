@@ -24,7 +24,7 @@ from sluicegate.operations import live_sessions, presence, worker_calls
 from sluicegate.operations import messages as operator_messages
 from sluicegate.operations.answers import WorkerControl
 from sluicegate.operations.calls import ControlAnswer, PageQuery
-from sluicegate.operations.live_sessions import ReportCall, WorkerSessionQuery
+from sluicegate.operations.live_sessions import RenewCall, ReportCall
 from sluicegate.operations.presence import DepartCall, PresenceCall, WorkerQuery
 from sluicegate.store import narrow_pauses, pause
 
@@ -95,6 +95,6 @@ async def report_live_session(request: web.Request) -> web.Response:
     return reply(await live_sessions.report(request.app[STORE], identity(request), job_id(request), call))
 
 
-async def live_session(request: web.Request) -> web.Response:
-    asked = query(request, WorkerSessionQuery)
-    return reply(await live_sessions.wanted(request.app[STORE], identity(request), job_id(request), asked))
+async def renew_live_session(request: web.Request) -> web.Response:
+    call = await held_body(request, RenewCall)
+    return reply(await live_sessions.renew(request.app[STORE], identity(request), job_id(request), call))

@@ -15,6 +15,7 @@ from services.worker.task.prepare import prepare
 from services.worker.task.publish import publish
 from services.worker.task.run import TaskRun, step_count
 from services.worker.task.secret_references import resolve
+from services.worker.terminal.live_session import live_session
 from services.worker.terminal.recording import recorded
 from sluicegate.errors import Invalid
 from sluicegate.operations.task_payload import read
@@ -33,11 +34,12 @@ async def run_task(ctx: JobContext) -> str:
     run = _begin(ctx)
     async with recorded(run):
         await run.stage("prepare", prepare)
-        await run.stage("execute", execute)
-        await recovery.turn_down(run, "all steps are finished, and the task is being published")
-        if run.task.task.publish.mode != "none":
-            await run.stage("publish", publish)
-            await recovery.turn_down(run, "the task is published")
+        async with live_session(run), run.inbox.kept():
+            await run.stage("execute", execute)
+            await recovery.turn_down(run, "all steps are finished, and the task is being published")
+            if run.task.task.publish.mode != "none":
+                await run.stage("publish", publish)
+                await recovery.turn_down(run, "the task is published")
     return f"{step_count(len(run.task.task.steps))} finished; {run.outcome}"
 
 

@@ -6,7 +6,7 @@ figures. A worker that dies in between leaves a budget that is used, never one t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from msgspec import structs
@@ -34,6 +34,13 @@ KEPT_NAME: Final = 100
 """Changed files that are kept of a failed attempt, and characters of each name: a fact has its limit."""
 
 
+class Told(NamedTuple):
+    """What people wrote that stands in an attempt's prompt. message_id: of the last of their messages."""
+
+    summary: HandoffSummary | None = None
+    message_id: str | None = None
+
+
 class Healing:
     """Of the step at `index`. budget: as it is kept with the job."""
 
@@ -48,8 +55,7 @@ class Healing:
         self.budget = self._found()
         self.strategy: Strategy | None = None
         """How the attempt at hand came about; None for a first one."""
-        self.told: HandoffSummary | None = None
-        """What a person wrote that stood in its prompt."""
+        self.told = Told()
         self._heals: tuple[str, str] | None = None
         """The class of the failure that the attempt at hand follows, and its strategy."""
 
@@ -112,8 +118,10 @@ class Healing:
         self._count("recovered")
         if self._heals is not None:
             ctx.metrics.self_heal_recovered.labels(*self._heals).inc()
-        if (told := self.told) is not None:
-            await self.run.insist(lambda: ctx.passed_on(told))
+        if (handoff := self.told.summary) is not None:
+            await self.run.insist(lambda: ctx.passed_on(handoff))
+        if (message_id := self.told.message_id) is not None:
+            await self.run.insist(lambda: self.run.inbox.passed_on(message_id))
         await self.story.finished(self.budget.begun, self.strategy, diff, summary)
 
     async def record_lost(self) -> None:

@@ -20,7 +20,7 @@ class Place:
         self.index = self.workspace / "index"
         self.replayed = self.workspace / "replayed-index"
         self.credentials = root / "credentials"
-        self.inbox = root / "inbox.jsonl"
+        self.inbox = root / "operator_inbox.jsonl"
         self.retry_context = root / "retry-context.json"
         self.recording = root / "terminal.cast"
         for folder in ("logs/steps", "patches", "prompts"):

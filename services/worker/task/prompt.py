@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,16 +10,16 @@ import msgspec
 from services.worker.heal import retry_context
 from services.worker.heal.retry_context import RetryContext
 from services.worker.task import skills
-from services.worker.task.healing import Healing
+from services.worker.task.healing import Healing, Told
 from services.worker.task.run import TaskRun
 from sluicegate.worker.texts import storable, storable_all
 
 if TYPE_CHECKING:
-    from sluicegate.model import HandoffSummary
+    from sluicegate.model import HandoffSummary, OperatorMessage
 
 
-def write(run: TaskRun, healing: Healing, *, rebuilt: bool, wish: str | None = None) -> HandoffSummary | None:
-    """Returns what a person left for the agent, if it stands in the prompt now.
+def write(run: TaskRun, healing: Healing, *, rebuilt: bool, wish: str | None = None) -> Told:
+    """Returns what people left for the agent that stands in the prompt now.
 
     rebuilt: whether the workspace is new. wish: of the person who asked for this attempt. The prompt is for
     agents; a script is run as it was written.
@@ -28,23 +29,27 @@ def write(run: TaskRun, healing: Healing, *, rebuilt: bool, wish: str | None = N
     own = step.instructions or task.instructions
     place.script(index).write_text(own if own.endswith("\n") else own + "\n")
     context = _context(run, healing, rebuilt=rebuilt, wish=wish)
-    handoff = run.ctx.summary
+    handoff, messages = run.ctx.summary, run.inbox.unread
     objective = f"Objective:\n{task.instructions}\n\n" if step.instructions else ""
     place.prompt(index).write_text(
         skills.words(step.skill or task.skill, run.skills)
         + objective
         + own
         + "\n"
-        + _news(run, context, handoff)
+        + _news(run, context, handoff, messages)
     )
-    place.inbox.touch()
     place.retry_context.unlink(missing_ok=True)
     if context is not None:
         place.retry_context.write_bytes(msgspec.json.encode(context))
-    return handoff
+    return Told(handoff, messages[-1].id if messages else None)
 
 
-def _news(run: TaskRun, context: RetryContext | None, handoff: HandoffSummary | None) -> str:
+def _news(
+    run: TaskRun,
+    context: RetryContext | None,
+    handoff: HandoffSummary | None,
+    messages: Sequence[OperatorMessage],
+) -> str:
     """What came up since the instructions were written."""
     news = []
     if context is not None:
@@ -52,6 +57,9 @@ def _news(run: TaskRun, context: RetryContext | None, handoff: HandoffSummary | 
     if handoff is not None:
         text = storable(run.ctx.redactor, handoff.text.strip())
         news.append(f"A person has worked in this workspace meanwhile, and says:\n\n{text}\n")
+    for message in messages:
+        text = storable(run.ctx.redactor, message.message.strip())
+        news.append(f"A message from {message.actor_user_id}, sent at {message.created_at}:\n\n{text}\n")
     return "".join(f"\n{each}" for each in news)
 
 

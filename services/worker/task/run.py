@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from services.worker.runtimes import Runtime
 from services.worker.task.failures import failed
 from services.worker.task.git import Git, GitFailed
+from services.worker.task.inbox import Inbox
 from services.worker.task.secret_references import Secrets
 from services.worker.task.work_tree import WorkTree
 from sluicegate.errors import LeaseLost, SluicegateError, StoreError
@@ -48,6 +49,7 @@ class TaskRun:
         self.tree = ""
         self.finished = 0
         self.facts: dict[str, str] = {}
+        self.inbox = Inbox(self)
         self.outcome = "nothing to publish was asked for"
 
     @property

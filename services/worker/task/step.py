@@ -60,6 +60,7 @@ async def _attempts(run: TaskRun, healing: Healing, how: ComeBy) -> Done | ComeB
             continue
         if healing.nothing_left:
             raise await healing.give_up()
+        await run.inbox.fetch()
         await healing.begin(how.strategy)
         healing.told = prompt.write(run, healing, rebuilt=how.rebuilt, wish=how.wish)
         try:

@@ -93,12 +93,12 @@ class Publisher(Listener):
         except RequestError as error:  # the session is over, or the lease lost
             log.info("worker.terminal.closed", job_id=self._job_id, code=error.code)
         finally:
-            self._listen(False)
             typing.cancel()
             await asyncio.gather(typing, return_exceptions=True)
             with contextlib.suppress(RequestError, StoreError, TimeoutError):
                 async with asyncio.timeout(LAST_SECONDS):
                     await self._publish(self._taken())
+            self._listen(False)  # last: the answer to what was published may say that somebody may type
 
     async def _due(self) -> list[Piece]:
         """What is to be published next, once it is time."""

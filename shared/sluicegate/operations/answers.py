@@ -140,9 +140,10 @@ class AppendedItem(Answer):
 
 class WorkerControl(Answer):
     """Something that a worker has to obey: the pause state as it is now, a narrower pause (`mode` is null
-    once it was lifted), the cancel of one of its jobs, or what operators want of that run."""
+    once it was lifted), the cancel of one of its jobs, what operators want of that run, or that its live
+    session has changed."""
 
-    kind: Annotated[str, Meta(description="`pause`, `narrow_pause`, `cancel` or `control`")]
+    kind: Annotated[str, Meta(description="`pause`, `narrow_pause`, `cancel`, `control` or `live`")]
     job_id: str | None = None
     lease_token: str | None = None
     requested_at: str | None = None
@@ -150,6 +151,7 @@ class WorkerControl(Answer):
     live_control: LiveControl | None = None
     pause: NarrowPause | None = None
     pauses: Annotated[Pauses | None, Meta(description="all narrower ones, as the stream begins")] = None
+    live_session_version: int | None = None
 
     @classmethod
     def of(cls, control: Control) -> Self:
@@ -161,6 +163,7 @@ class WorkerControl(Answer):
             system=control.system,
             live_control=control.live_control,
             pause=control.pause,
+            live_session_version=control.live_version or None,
         )
 
 

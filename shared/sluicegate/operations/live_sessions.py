@@ -194,6 +194,7 @@ def known(answer: WorkerSessionAnswer) -> Known:
         lease_token=int(answer.lease_token) if answer.lease_token else None,
         granted_until_ms=from_rfc3339(session.rw_granted_until) if session.rw_granted_until else 0,
         expires_ms=from_rfc3339(session.expires_at) if session.expires_at else 0,
+        heard_ms=from_rfc3339(session.last_heartbeat_at) if session.last_heartbeat_at else 0,
     )
 
 

@@ -46,6 +46,7 @@ class Known(NamedTuple):
     """A session, and what only its worker needs. version: grows with each change that this one must know.
 
     lease_token: of the attempt that has it; None until a worker took it up. granted_until_ms: 0 for no grant.
+    heard_ms: when its worker was heard of last, by the store's clock: now, in the answer to that worker.
     """
 
     session: LiveSession
@@ -53,6 +54,7 @@ class Known(NamedTuple):
     lease_token: int | None
     granted_until_ms: int
     expires_ms: int
+    heard_ms: int
 
 
 class Granted(NamedTuple):
@@ -208,6 +210,7 @@ def _known(job_id: str, flat: Sequence[str]) -> Known:
         lease_token=int(token) if token else None,
         granted_until_ms=int(stored.get("rw_until", 0)),
         expires_ms=int(stored.get("expires_at", 0)),
+        heard_ms=int(stored.get("heard_at", 0)),
     )
 
 

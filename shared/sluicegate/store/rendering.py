@@ -79,6 +79,7 @@ def job(job_id: str, stored: Mapping[str, Any], lease_expires: str) -> Job:
         cancel_requested_by_user_id=get("cancel_by"),
         cancel_reason=get("cancel_reason"),
         retry_of=immutable.retry_of,
+        live_session_version=int(stored["live"]) if "live" in stored else None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from sluicegate.log import log
 from sluicegate.times import now_ms
 from sluicegate.worker.holds import Holds
+from sluicegate.worker.live_news import LiveNews
 from sluicegate.worker.run_control import RunControl
 from sluicegate.worker.transports import Claimed
 
@@ -40,6 +41,7 @@ class RunningAttempt:
         "holds",
         "interrupted",
         "interruption",
+        "live",
         "receipts",
         "rest_changed",
         "stopped",
@@ -61,6 +63,7 @@ class RunningAttempt:
         self.task: asyncio.Task[None] | None = None
         self.holds = Holds()
         self.control = RunControl(self.holds)
+        self.live = LiveNews()
         self.waiting_at_checkpoint = False
         self.stopped: set[Command] = set()
 

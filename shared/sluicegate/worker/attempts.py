@@ -24,6 +24,7 @@ class Early(NamedTuple):
 
     cancel_ms: int | None = None
     wanted: LiveControl | None = None
+    live: int = 0
 
 
 class Attempts:
@@ -52,6 +53,7 @@ class Attempts:
             self.interrupt(attempt, "cancel", cancel_ms)
         attempt.control.observe(attempt.claimed.live_control)
         attempt.control.observe(early.wanted)
+        attempt.live.observe(max(early.live, attempt.claimed.live_version))
 
     def remove(self, attempt: RunningAttempt) -> None:
         self._displaced.discard(attempt)
@@ -88,6 +90,13 @@ class Attempts:
             attempt.control.observe(wanted)
         else:
             self._keep(job_id, token, wanted=wanted)
+
+    def live(self, job_id: str, token: int, version: int) -> None:
+        """What a push says, as `cancel`."""
+        if (attempt := self.holding(job_id, token)) is not None:
+            attempt.live.observe(version)
+        else:
+            self._keep(job_id, token, live=version)
 
     def _keep(self, job_id: str, token: int, **said: Any) -> None:
         self._early[job_id, token] = self._early.get((job_id, token), Early())._replace(**said)

@@ -22,6 +22,7 @@ from sluicegate.store.shelves import Artifact, StepCheckpoint
 from sluicegate.worker import standing_still
 from sluicegate.worker.attempt import RunningAttempt
 from sluicegate.worker.holds import Holds
+from sluicegate.worker.live_news import LiveNews
 from sluicegate.worker.outbox import Outbox
 from sluicegate.worker.outcome import JobCancelled, JobFailed, JobReleased
 from sluicegate.worker.terminal import Terminal
@@ -63,6 +64,7 @@ class WorkerParts(msgspec.Struct, frozen=True):
     redactor: Redactor
     workspaces: Workspaces
     metrics: WorkerMetrics
+    live_sessions: set[str] = msgspec.field(default_factory=set[str])
 
 
 class JobContext:
@@ -185,6 +187,35 @@ class JobContext:
     async def passed_on(self, summary: HandoffSummary) -> None:
         """The agent was told, and need not be told again. May be repeated. Raises LeaseLost, StoreError."""
         await self._answer("summary", summary.id, "ack", None)
+
+    @property
+    def transport(self) -> Transport:
+        """This worker's way to the queue, for what the rest of this class does not offer."""
+        return self._parts.transport
+
+    @property
+    def live(self) -> LiveNews:
+        """Tells when the run's live session has changed (L-8)."""
+        return self._attempt.live
+
+    @property
+    def live_sessions(self) -> set[str]:
+        """The jobs whose live sessions this worker has open."""
+        return self._parts.live_sessions
+
+    @property
+    def lost(self) -> bool:
+        """Whether this attempt no longer holds its job."""
+        return self._attempt.interruption == "lost"
+
+    @property
+    def message_id(self) -> str | None:
+        """Of the newest message to the agent (L-6)."""
+        return self._attempt.control.message_id
+
+    async def message_after(self, known: str | None) -> str:
+        """Wait for a message beyond the one that is known. May be cancelled."""
+        return await self._attempt.control.message_after(known)
 
     async def _answer(self, what: Matter, request_id: str, outcome: Outcome, message: str | None) -> None:
         shown = None if message is None else storable(self.redactor, message)[:MAX_ANSWER]

@@ -36,13 +36,27 @@ class RunControl:
         return self._wanted.recovery if self._wanted else None
 
     @property
+    def message_id(self) -> str | None:
+        return self._wanted.message_id if self._wanted else None
+
+    async def message_after(self, known: str | None) -> str:
+        """Wait until the newest message is another than the one that is known."""
+        while (newest := self.message_id) is None or newest == known:
+            await self._change().wait()
+        return newest
+
+    @property
     def summary(self) -> HandoffSummary | None:
         return self._wanted.summary if self._wanted else None
 
     async def recovery_after(self, known: Recovery | None) -> Recovery:
         """Wait for a request that is pending and is not this one."""
         while (pending := self.recovery) is None or (known is not None and pending.id == known.id):
-            if self._changed is None:
-                self._changed = asyncio.Event()
-            await self._changed.wait()
+            await self._change().wait()
         return pending
+
+    def _change(self) -> asyncio.Event:
+        """Set with the next version; made on first use, since most attempts never look."""
+        if self._changed is None:
+            self._changed = asyncio.Event()
+        return self._changed

@@ -306,6 +306,7 @@ class Worker:
             if answer.cancel_requested_at_ms is not None:
                 self._attempts.interrupt(attempt, "cancel", answer.cancel_requested_at_ms)
             attempt.control.observe(answer.live_control)
+            attempt.live.observe(answer.live_version)
 
     def _hold_all(self) -> None:
         for attempt in self._attempts.current():
@@ -340,6 +341,8 @@ class Worker:
             self._attempts.cancel(control.job_id, control.token, control.at_ms)
         elif control.kind == "control":
             self._attempts.control(control.job_id, control.token, control.live_control)
+        elif control.kind == "live":
+            self._attempts.live(control.job_id, control.token, control.live_version)
 
     def _refused(self, ending: Ending, error: RequestError) -> None:
         log.warning("worker.ending.refused", job_id=ending.job_id, code=error.code)

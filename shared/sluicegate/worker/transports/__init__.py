@@ -10,12 +10,21 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, Self
 
 from sluicegate.errors import RequestError
-from sluicegate.model import Job, LiveControl, NarrowPause, Policy, SystemState
+from sluicegate.model import (
+    Job,
+    LiveControl,
+    LiveProvider,
+    NarrowPause,
+    OperatorMessage,
+    Policy,
+    SystemState,
+)
 from sluicegate.store.claims import Lease, Renewal
 from sluicegate.store.control_feed import Control
 from sluicegate.store.controls import Matter, Outcome
 from sluicegate.store.endings import Ending
 from sluicegate.store.events import Append
+from sluicegate.store.live_sessions import Known, Report, Ways
 from sluicegate.store.shelves import Artifact, StepCheckpoint
 from sluicegate.store.terminals import Piece, Shown, Typed
 from sluicegate.store.workers import Presence
@@ -47,10 +56,23 @@ class Claimed(Protocol):
         """What operators wanted of this run when it was claimed."""
 
     @property
+    def live_version(self) -> int:
+        """Of the run's live session when it was claimed; 0 if it never had one."""
+
+    @property
     def cancel_requested_ms(self) -> int | None:
         """When its cancel was asked for, if that was before the answer to the claim."""
 
     def job(self) -> Job: ...
+
+
+class LiveReport(NamedTuple):
+    """How a live session is. ways: all there are, of one that is ready. error: why it is over."""
+
+    status: Report
+    provider: LiveProvider | None = None
+    ways: Ways = Ways()
+    error: str | None = None
 
 
 class Found(NamedTuple):
@@ -110,6 +132,15 @@ class Transport(Protocol):
         self, job_id: str, token: int, what: Matter, request_id: str, outcome: Outcome, message: str | None
     ) -> LiveControl | None:
         """Say that what an operator asked is done, or rejected; what they want from then on. Repeatable."""
+
+    async def messages(self, job_id: str, after: str | None) -> tuple[list[OperatorMessage], str | None]:
+        """What operators said behind a message that is known; behind which to read on, None at the end."""
+
+    async def report_live(self, job_id: str, token: int, report: LiveReport) -> Known | None:
+        """Say how the attempt's live session is; the record as it is then. Repeatable."""
+
+    async def renew_live(self, job_id: str, token: int) -> Known | None:
+        """The record of the run's live session, whose worker is there."""
 
     async def save_step(self, job_id: str, token: int, checkpoint: StepCheckpoint) -> None: ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -18,24 +19,27 @@ from sluicegate.client.http_connection import HttpConnection
 from sluicegate.errors import (
     ConfigurationError,
     Invalid,
+    NotFound,
     OutcomeUnknown,
     RequestError,
     SluicegateError,
     StoreError,
     TooLarge,
 )
-from sluicegate.model import Job, LiveControl, Policy
-from sluicegate.operations import calls, kept_work, presence, terminals
+from sluicegate.model import Job, LiveControl, OperatorMessage, Policy
+from sluicegate.operations import calls, kept_work, live_sessions, presence, terminals
+from sluicegate.operations.answers import Listed
 from sluicegate.settings import WorkerSettings
 from sluicegate.store.claims import Lease, Renewal, Wishes
 from sluicegate.store.control_feed import Control
 from sluicegate.store.controls import Matter, Outcome
 from sluicegate.store.endings import Cancelled, Ending
 from sluicegate.store.events import Append
+from sluicegate.store.live_sessions import Known
 from sluicegate.store.shelves import Artifact, StepCheckpoint
 from sluicegate.store.terminals import Piece, Shown, Typed
 from sluicegate.store.workers import Presence
-from sluicegate.worker.transports import Found, wire
+from sluicegate.worker.transports import Found, LiveReport, wire
 from sluicegate.worker.transports.pushed_controls import PushedControls
 
 JOBS: Final = "/api/queue/jobs"
@@ -183,6 +187,42 @@ class HttpTransport:
         )
         path = f"{JOBS}/{job_id}/controls/answer"
         return wire.live_control(await self._post(path, call, Job, retry_seconds=OUTAGE_SECONDS))
+
+    async def messages(self, job_id: str, after: str | None) -> tuple[list[OperatorMessage], str | None]:
+        query = f"?cursor={quote(after, safe='')}&limit=200" if after else "?limit=200"
+        page = await self._get(f"{JOBS}/{job_id}/operator-messages{query}", Listed[OperatorMessage])
+        return page.items, page.next_cursor
+
+    async def report_live(self, job_id: str, token: int, report: LiveReport) -> Known | None:
+        ways = report.ways
+        call = live_sessions.ReportCall(
+            worker_id=self.worker_id,
+            lease_token=str(token),
+            status=report.status,
+            worker_hostname=socket.gethostname(),
+            provider=report.provider,
+            attach_ro=ways.attach_ro,
+            attach_rw=ways.attach_rw,
+            web_ro=ways.web_ro,
+            web_rw=ways.web_rw,
+            tmate_session_name=ways.tmate_session,
+            tmate_socket_path=ways.tmate_socket,
+            error_message=report.error,
+        )
+        return await self._live(f"{JOBS}/{job_id}/live-session/report", call)
+
+    async def renew_live(self, job_id: str, token: int) -> Known | None:
+        call = live_sessions.RenewCall(worker_id=self.worker_id, lease_token=str(token))
+        return await self._live(f"{JOBS}/{job_id}/live-session/heartbeat", call)
+
+    async def _live(self, path: str, call: Struct) -> Known | None:
+        try:
+            answer = await self._post(path, call, live_sessions.WorkerSessionAnswer)
+        except NotFound as error:
+            if error.code == "live_session_not_found":
+                return None
+            raise
+        return live_sessions.known(answer)
 
     async def save_step(self, job_id: str, token: int, checkpoint: StepCheckpoint) -> None:
         step = msgspec.convert(msgspec.to_builtins(checkpoint), kept_work.FinishedStep)

@@ -72,4 +72,5 @@ def _control(data: str) -> Control:
         live_control=pushed.live_control,
         pause=pushed.pause,
         pauses=pushed.pauses,
+        live_version=pushed.live_session_version or 0,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -12,15 +13,25 @@ from msgspec import structs
 
 from sluicegate import artifacts
 from sluicegate.errors import RequestError
-from sluicegate.model import LiveControl, Policy
+from sluicegate.model import LiveControl, OperatorMessage, Policy
 from sluicegate.repositories import canonical
 from sluicegate.settings import WorkerSettings
-from sluicegate.store import claims, controls, endings, events, shelves, terminals, workers
+from sluicegate.store import (
+    claims,
+    controls,
+    endings,
+    events,
+    live_sessions,
+    messages,
+    shelves,
+    terminals,
+    workers,
+)
 from sluicegate.store.bells import Bells
 from sluicegate.store.connection import Store
 from sluicegate.store.control_feed import Control, ControlFeed
 from sluicegate.store.streams import Streams
-from sluicegate.worker.transports import Found
+from sluicegate.worker.transports import Found, LiveReport
 
 SAFETY_POLL_SECONDS: Final = 2.0
 """Nothing is lost when a bell is: this often a claim that waits looks by itself."""
@@ -117,6 +128,18 @@ class RedisTransport:
             self._store, self.worker_id, job_id, token, what=what, request_id=request_id, outcome=outcome,
             message=message,
         )  # fmt: skip
+
+    async def messages(self, job_id: str, after: str | None) -> tuple[list[OperatorMessage], str | None]:
+        return await messages.after(self._store, job_id, after)
+
+    async def report_live(self, job_id: str, token: int, report: LiveReport) -> live_sessions.Known | None:
+        return await live_sessions.report(
+            self._store, self.worker_id, job_id, token, report.status, provider=report.provider,
+            ways=report.ways, host=socket.gethostname(), error=report.error,
+        )  # fmt: skip
+
+    async def renew_live(self, job_id: str, token: int) -> live_sessions.Known | None:
+        return await live_sessions.renew(self._store, self.worker_id, job_id, token)
 
     async def save_step(self, job_id: str, token: int, checkpoint: shelves.StepCheckpoint) -> None:
         await shelves.save_step(self._store, self.worker_id, job_id, token, checkpoint)

@@ -61,6 +61,10 @@ class RemoteAttempt(NamedTuple):
         return live_control(self.rendered)
 
     @property
+    def live_version(self) -> int:
+        return self.rendered.live_session_version or 0
+
+    @property
     def cancel_requested_ms(self) -> int | None:
         asked = self.rendered.cancel_requested_at
         return from_rfc3339(asked) if asked else None
@@ -122,6 +126,7 @@ def wishes(item: Item) -> Wishes | RequestError:
         job.cancel_requested_by_user_id,
         job.cancel_reason,
         live_control(job),
+        job.live_session_version or 0,
     )
 
 
