@@ -16,8 +16,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from sluicegate import log
-from sluicegate.dev.admin_token import NAME as ADMIN_TOKEN
 from sluicegate.dev.deployment import INTERRUPTED, Deployment, Running
+from sluicegate.dev.own_secrets import ADMIN_TOKEN
 from sluicegate.dev.plan import Plan, make_plan
 from sluicegate.settings import ClientSettings, masked
 

@@ -13,11 +13,11 @@ from typing import IO, Any, Final
 
 from msgspec import Struct, structs
 
-from sluicegate.dev.admin_token import admin_token
 from sluicegate.dev.data_lock import DataLock
 from sluicegate.dev.embedded_store import LOOPBACK, EmbeddedStore
 from sluicegate.dev.front import Front
 from sluicegate.dev.kept_store import KeptStore
+from sluicegate.dev.own_secrets import admin_token, live_keys
 from sluicegate.dev.plan import Plan
 from sluicegate.dev.service_process import Service, ServiceProcess
 from sluicegate.dev.supervisor import CONTROL, QUEUE_API, SWEEPER, WORKER, Supervisor
@@ -130,6 +130,8 @@ class Deployment:
         own = {"SLUICEGATE_REDIS_URL": self._redis_url()}
         if self._plan.needs_admin:
             own["SLUICEGATE_BOOTSTRAP_ADMIN_TOKEN"] = admin_token(self._plan.data_dir)
+        if not self._plan.server.live_keys:
+            own["SLUICEGATE_LIVE_KEYS"] = live_keys(self._plan.data_dir)
         if self._plan.server.session_key is None:
             own["SLUICEGATE_SESSION_KEY"] = self._session_key  # behind one address a session is one for all
         return {**self._plan.environment, **own}
