@@ -242,3 +242,23 @@ def test_workers_are_listed(deployment: Deployment) -> None:
     assert json.loads(listed)["items"] == deployment.call("/api/system/workers")["items"]
     done = deployment.run("workers")
     assert (done.returncode, "WORKER" in done.stdout or "No workers." in done.stderr) == (0, True)
+
+
+def test_a_live_session_on_the_command_line(deployment: Deployment) -> None:
+    """L-4, L-6: opened, spoken to and revoked; a grant that is not possible says why."""
+    payload = json.dumps({"repository": "acme/a", "targetRuntime": "codex", "task": {"instructions": "x"}})
+    job_id = deployment.out("enqueue", "--type", "task", "--payload", payload).strip()
+    assert "never had a live session" in deployment.run("live", job_id).stderr
+    opened = deployment.out("live", "--open", "--provider", "tmux", job_id)
+    assert opened == f"{job_id} tmux starting\n"
+    shown = json.loads(deployment.out("live", job_id, "--json"))
+    assert shown == deployment.call(f"/api/task-runs/{job_id}/live-session")["session"]
+    refused = deployment.run("grant", "--minutes", "30", job_id)
+    assert refused.returncode == 1 and "is starting" in refused.stderr
+    assert deployment.run("grant", "--minutes", "241", job_id).returncode == 2
+    assert deployment.out("message", job_id, "mind the gap").startswith(f"{job_id} message ")
+    assert "is empty" in deployment.run("message", job_id, " ").stderr
+    assert deployment.out("revoke", "--reason", "enough", job_id) == f"{job_id} tmux revoked\n"
+    events = deployment.call(f"/api/task-runs/{job_id}/control-events")["items"]
+    assert [each["action"] for each in events] == ["create", "message", "revoke"]
+    deployment.run("jobs", "cancel", job_id)

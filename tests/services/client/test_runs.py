@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sluicegate.client import Client
-from sluicegate.errors import Conflict, Invalid, NotFound
+from sluicegate.errors import Conflict, Invalid, NotFound, TooLarge
 from sluicegate.model import Job
+from sluicegate.store import live_sessions
 from sluicegate.store.connection import Store
 from tests.support import given
 
@@ -82,3 +83,35 @@ async def test_refusals_are_the_same(client: Client, store: Store) -> None:
             await client.runs.pause(unknown)
         with pytest.raises(NotFound):
             await client.runs.control_events(unknown)
+
+
+async def test_a_live_session_and_a_message(client: Client, store: Store) -> None:
+    """L-4, L-6: the same over each transport."""
+    job = await running(store)
+    with pytest.raises(NotFound) as missing:
+        await client.runs.live_session(job.id)
+    assert missing.value.code == "live_session_not_found"
+    asked = await client.runs.open_live_session(job.id, "tmux")
+    assert (asked.status, asked.provider) == ("starting", "tmux")
+    assert await client.runs.open_live_session(job.id, "tmux") == asked
+    with pytest.raises(Conflict) as other:
+        await client.runs.open_live_session(job.id)
+    assert other.value.code == "live_session_state_conflict"
+    with pytest.raises(Invalid) as early:
+        await client.runs.grant_write(job.id, 5)
+    assert early.value.code == "live_session_state_conflict"
+    await live_sessions.report(store, "worker-1", job.id, int(job.lease_token or 0), "ready")
+    granted = await client.runs.grant_write(job.id, 5)
+    assert granted.session == await client.runs.live_session(job.id)
+    assert granted.granted_until == granted.session.rw_granted_until
+    assert (await client.runs.revoke(job.id, reason="enough")).status == "revoked"
+    said = await client.runs.message(job.id, "mind the gap")
+    assert said.metadata_json == {"message": "mind the gap"}
+    page = await client.runs.control_events(job.id)
+    assert [event.action for event in page.items] == ["create", "grant", "revoke", "message"]
+    with pytest.raises(Invalid, match="message"):
+        await client.runs.message(job.id, " ")
+    with pytest.raises(TooLarge):
+        await client.runs.message(job.id, "x" * 8193)
+    with pytest.raises(Invalid, match="ttlMinutes"):
+        await client.runs.grant_write(job.id, 241)
