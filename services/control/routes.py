@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.control.dashboard.forms import AnyForm
 from services.control.handlers import (
+    job_actions,
     live_sessions,
     pages,
     sessions,
@@ -140,12 +142,21 @@ API: Final = (
 PAGES: Final = (
     Endpoint(method="GET", path="/", handler=pages.overview, may="viewer", login="/login"),
     Endpoint(
-        method="GET", path="/events", handler=pages.overview_events, may="viewer", media="text/event-stream"
+        method="GET", path="/events", handler=pages.overview_events, may="viewer",
+        query=pages.PartsQuery, media="text/event-stream",
     ),
     Endpoint(method="GET", path="/jobs/{id}", handler=pages.job, may="viewer", login="/login"),
     Endpoint(
         method="GET", path="/jobs/{id}/events", handler=pages.job_events, may="viewer",
         media="text/event-stream",
+    ),
+    Endpoint(
+        method="GET", path="/jobs/{id}/actions/{action}", handler=job_actions.ask, may="operator",
+        login="/login",
+    ),
+    Endpoint(
+        method="POST", path="/jobs/{id}/actions/{action}", handler=job_actions.act, may="operator",
+        login="/login", form=AnyForm,
     ),
     Endpoint(method="GET", path="/login", handler=sessions.login_page, may="open"),
     Endpoint(

@@ -46,14 +46,16 @@ def convert(value: Any, kind: type[T]) -> T:
         raise _invalid(find(value, kind, "") or [located(error, "")]) from None
 
 
-def convert_text(values: Mapping[str, str], kind: type[T]) -> T:
+def convert_text(values: Mapping[str, str | list[str]], kind: type[T]) -> T:
     """The same for texts, such as query parameters: numbers and booleans are read from them, null is not.
 
     `null` is a name like any other: taken for nothing, `?type=null` listed the jobs of every type.
     """
     try:
         converted = msgspec.convert(values, kind, strict=False)
-        nulls = {name: text for name, text in values.items() if text.lower() == "null"}
+        nulls = {
+            name: text for name, text in values.items() if isinstance(text, str) and text.lower() == "null"
+        }
         for name, value in _as_words(nulls, kind).items():
             setattr(converted, name, value)
         return converted
@@ -79,7 +81,7 @@ def _without_none(kind: Any) -> Any:
     return kind
 
 
-def _wrong_texts(values: Mapping[str, str], kind: Any) -> Iterator[Problem]:
+def _wrong_texts(values: Mapping[str, str | list[str]], kind: Any) -> Iterator[Problem]:
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for name in (each for each in values if each not in fields):
         yield Problem(path=name, message="is not a field here")

@@ -13,6 +13,8 @@ from sluicegate.operations.credentials import (
 )
 from sluicegate.store.connection import Store
 
+BOOTSTRAP = "sgop-bootstrap-" + "x" * 40
+
 
 async def worker_token(store: Store, worker_id: str = "worker-1", **allowed: Any) -> IssuedWorkerToken:
     call = WorkerTokenCall(worker_id=worker_id, **allowed)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from services.control.dashboard.board import Board, look
 from services.control.dashboard.rendering import Pages
-from sluicegate.errors import StoreError
+from sluicegate.errors import Invalid, StoreError
 from sluicegate.store.connection import Store
 from sluicegate.store.notices import Notices
 
@@ -28,6 +28,7 @@ PARTS: Final[Mapping[str, Callable[[Board], Any]]] = {
     ),
     "counts": lambda board: board.counts,
     "jobs": lambda board: board.jobs,
+    "strip": lambda board: board.system,
 }
 """The parts of the page, and what each shows: a part is sent again when that differs."""
 
@@ -46,13 +47,16 @@ class LiveBoard:
         self._parts: dict[str, tuple[int, str]] = {}
 
     @asynccontextmanager
-    async def viewing(self) -> AsyncIterator[View]:
+    async def viewing(self, parts: Sequence[str]) -> AsyncIterator[View]:
+        """parts: those that the page has. Raises Invalid for one that is none."""
+        if unknown := sorted(set(parts) - set(PARTS)):
+            raise Invalid.field("parts", f"has {unknown[0]!r}, which is none of {', '.join(PARTS)}")
         self._viewers += 1
         if self._looker is None or self._looker.done():
             self._shown, self._parts, self._ended = {}, {}, None
             self._looker = asyncio.create_task(self._keep_looking(), name="live board")
         try:
-            yield View(self)
+            yield View(self, frozenset(parts))
         finally:
             self._viewers -= 1
             if self._viewers == 0:
@@ -60,13 +64,15 @@ class LiveBoard:
                 looker.cancel()
                 await asyncio.gather(looker, return_exceptions=True)
 
-    async def after(self, number: int) -> tuple[int, str]:
-        """The parts that changed since that look, as soon as any did. Raises StoreError."""
-        while self._number <= number or not self._parts:
+    async def after(self, number: int, names: Collection[str]) -> tuple[int, str]:
+        """Of these parts those that changed since that look, as soon as any did. Raises StoreError."""
+        while not (
+            fresh := [html for name, (look, html) in self._parts.items() if look > number and name in names]
+        ):
             if self._ended is not None:
                 raise self._ended
             await self._changed.wait()
-        return self._number, "".join(html for look, html in self._parts.values() if look > number)
+        return self._number, "".join(fresh)
 
     async def _keep_looking(self) -> None:
         try:
@@ -86,7 +92,10 @@ class LiveBoard:
             return
         self._number += 1
         for name in fresh:
-            self._parts[name] = (self._number, self._pages.render(f"parts/{name}.html", board=board))
+            self._parts[name] = (
+                self._number,
+                self._pages.render(f"parts/{name}.html", board=board, system=board.system),
+            )
         self._shown = values
         self._wake()
 
@@ -98,11 +107,11 @@ class LiveBoard:
 class View:
     """One open page. `changed` gives every part the first time, then those that changed since."""
 
-    def __init__(self, board: LiveBoard) -> None:
-        self._board = board
+    def __init__(self, board: LiveBoard, parts: Collection[str]) -> None:
+        self._board, self._parts = board, parts
         self._number = 0
 
     async def changed(self) -> str:
         """May be cut short and repeated: nothing is lost."""
-        self._number, html = await self._board.after(self._number)
+        self._number, html = await self._board.after(self._number, self._parts)
         return html

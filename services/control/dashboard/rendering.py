@@ -12,6 +12,7 @@ from markupsafe import Markup
 import sluicegate
 from sluicegate.model import SystemState
 from sluicegate.operations.run_state import control_lines
+from sluicegate.operations.task_payload import Step
 from sluicegate.times import from_rfc3339, now_ms
 
 HERE: Final = Path(__file__).parent
@@ -46,8 +47,10 @@ class Pages:
             pause_name=pause_name,
             static=static_address,
             status_name=status_name,
+            stepped=stepped,
             version=sluicegate.__version__,
         )
+        self._environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
 
     def render(self, template: str, **values: Any) -> str:
         return self._environment.get_template(template).render(now=now_ms(), **values)
@@ -79,6 +82,14 @@ def pause_name(system: SystemState) -> str:
 
 def status_name(status: str) -> str:
     return STATUS_NAMES.get(status, status).capitalize()
+
+
+def stepped(steps: list[Step]) -> list[tuple[str, str]]:
+    """Steps as choices: id, and what people call them."""
+    return [
+        (step.id, f"{at} {step.id}{f': {step.title}' if step.title else ''}")
+        for at, step in enumerate(steps, 1)
+    ]
 
 
 def number(value: int) -> str:

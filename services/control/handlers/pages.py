@@ -11,16 +11,26 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
 
-from services.control.dashboard import job_page
+from services.control.dashboard import actions, job_page
 from services.control.dashboard.board import Row, look
 from services.control.dashboard.live_board import GAP_SECONDS, LONGEST_SECONDS, LiveBoard
 from services.control.dashboard.rendering import Pages, has_xterm, policy
 from sluicegate.errors import NotFound, SluicegateError
-from sluicegate.http import IDENTITY, LONG_REQUESTS, SETTINGS, STORE, EventStream
+from sluicegate.http import (
+    IDENTITIES,
+    IDENTITY,
+    LONG_REQUESTS,
+    SETTINGS,
+    STORE,
+    EventStream,
+    identity,
+    query,
+)
 from sluicegate.http.sse import frame
 from sluicegate.model import Event, Job, SystemState
-from sluicegate.operations import ladder
+from sluicegate.operations import ladder, why
 from sluicegate.store import jobs as job_records
 from sluicegate.store import pause as pause_record
 from sluicegate.store.live_events import Follower, LiveEvents
@@ -29,6 +39,14 @@ PAGES: Final = web.AppKey("pages", Pages)
 BOARD: Final = web.AppKey("board", LiveBoard)
 LIVE_EVENTS: Final = web.AppKey("live_events", LiveEvents)
 
+LIVE_PARTS: Final = (
+    "parts/strip.html",
+    "parts/job.html",
+    "parts/actions.html",
+    "parts/recovery.html",
+    "parts/why.html",
+)
+"""Of the page of a job: what is sent again when the job or the pause changes."""
 RETRY_AFTER_SECONDS: Final = 1
 NOTHING_SEEN: Final = "0-0"
 OF_THE_LADDER: Final = tuple(f"<code>{prefix}".encode() for prefix in ladder.OF_THE_LADDER)
@@ -38,6 +56,13 @@ HEADERS: Final = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+
+class PartsQuery(Struct, forbid_unknown_fields=True, kw_only=True):
+    """parts: which of `live_board.PARTS` the page has, comma-separated."""
+
+    parts: str = "banner,counts,jobs"
+
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,9 +88,22 @@ def html(
 ) -> web.Response:
     """nonce: for the style elements that a script of the page makes."""
     who = request.get(IDENTITY)
-    text = request.app[PAGES].render(template, session=who.session if who else None, nonce=nonce, **values)
+    about: dict[str, Any] = {
+        "who": who,
+        "csrf": request.app[IDENTITIES].sessions.form_token(who) if who else "",
+        "may_act": who is not None and who.at_least("operator"),
+        "may_manage": who is not None and who.at_least("admin"),
+        "path": request.path,
+    }
+    text = request.app[PAGES].render(template, nonce=nonce, **{**about, **values})
     headers = {**HEADERS, "Content-Security-Policy": policy(nonce)}
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+
+
+async def shown(request: web.Request, template: str, **values: Any) -> web.Response:
+    """A page with the state of the workers on its strip, which its stream keeps up to date (P-8)."""
+    system = await pause_record.read(request.app[STORE])
+    return html(request, template, system=system, **{"live": "/events?parts=strip", **values})
 
 
 @page
@@ -82,8 +120,8 @@ async def job(request: web.Request) -> web.Response:
         request,
         "job.html",
         job=found,
-        row=Row.of(found),
         system=await pause_record.read(store),
+        **await _standing(request, found),
         rungs=await job_page.rungs(store, found),
         recordings=await job_page.recordings(store, found.id),
         xterm=has_xterm(),
@@ -99,7 +137,8 @@ async def job(request: web.Request) -> web.Response:
 async def overview_events(request: web.Request) -> web.StreamResponse:
     """`put` events: a JSON text of HTML whose elements replace those with their ids."""
     waiting = request.app[LONG_REQUESTS]
-    async with request.app[BOARD].viewing() as view:
+    asked = query(request, PartsQuery).parts
+    async with request.app[BOARD].viewing(tuple(asked.split(","))) as view:
         first = await view.changed()
         stream = await EventStream.open(request)
         # aiohttp would log a page that was closed in mid-write as an error of ours.
@@ -139,9 +178,10 @@ async def _follow(request: web.Request, stream: EventStream, follower: Follower,
         found, system = await job_records.get(store, job_id), await pause_record.read(store)
         if (found, system) != shown:
             shown = (found, system)
-            parts = ("parts/strip.html", "parts/job.html")
-            values = {"job": found, "row": Row.of(found), "system": system}
-            await stream.send(_text("".join(pages.render(each, **values) for each in parts)), event="put")
+            values = {"job": found, "system": system, **await _standing(request, found)}
+            await stream.send(
+                _text("".join(pages.render(each, **values) for each in LIVE_PARTS)), event="put"
+            )
         climbed = False
         while lines := await follower.take():
             if not await stream.write_soon(b"".join(lines), request, waiting):
@@ -157,6 +197,18 @@ async def _follow(request: web.Request, stream: EventStream, follower: Follower,
             async with waiting.patience(request, LONGEST_SECONDS):
                 await asyncio.sleep(GAP_SECONDS)
                 await follower.more()
+
+
+async def _standing(request: web.Request, job: Job) -> dict[str, Any]:
+    """How the job is, what it waits for, and what the reader may do about it."""
+    row = Row.of(job)
+    return {
+        "row": row,
+        "may_act": identity(request).at_least("operator"),
+        "offers": actions.offered(job, row.shown),
+        "steps": actions.steps(job),
+        "reasons": (await why.of(request.app[STORE], job)).reasons,
+    }
 
 
 def appended(pages: Pages, event: Event) -> bytes:

@@ -6,6 +6,8 @@ all its sessions.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 import time
 from typing import Final
@@ -13,7 +15,7 @@ from typing import Final
 import jwt
 import msgspec
 
-from sluicegate.auth.identity import OperatorRole, Session
+from sluicegate.auth.identity import Identity, OperatorRole, Session
 from sluicegate.errors import Unauthenticated
 
 COOKIE: Final = "sluicegate_session"
@@ -46,3 +48,18 @@ class Sessions:
             return msgspec.convert(claims, Session)
         except (jwt.PyJWTError, msgspec.ValidationError) as error:
             raise Unauthenticated("the session has ended: log in again") from error
+
+    def form_token(self, who: Identity) -> str:
+        """What the caller's forms have in `csrf`: a page of another site cannot know it.
+
+        Also without a session: a proxy in front adds its JWT to whatever a browser sends, and with auth
+        disabled everybody is let in.
+        """
+        if who.session is not None:
+            return who.session.csrf
+        return hmac.new(self._key.encode(), f"form of {who.caller}".encode(), hashlib.sha256).hexdigest()
+
+    def proved(self, who: Identity, csrf: str) -> bool:
+        """Whether a form is one that was made for this caller."""
+        expected = self.form_token(who).encode()
+        return hmac.compare_digest(expected, csrf.encode("utf-8", "surrogatepass"))

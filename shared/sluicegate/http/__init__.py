@@ -4,6 +4,7 @@ Endpoint      one row of a service's table of addresses            endpoints.py
 application   an app with health, metrics and the one middleware     service.py, edge.py
 run, serving  listen until SIGTERM; stop quickly and in order        service.py
 body, query   bytes and parameters into structs, or 4xx              requests.py
+form          the fields of a page's form, proved to be one of ours  requests.py
 held_body     the body of a call under a lease                       held.py
 reply         a value as JSON                                        replies.py
 LongRequests  long polls and streams that end with their client      long_requests.py
@@ -17,7 +18,7 @@ from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, LONG_REQUESTS,
 from sluicegate.http.long_requests import LongRequests, gone
 from sluicegate.http.origin import require_own_origin
 from sluicegate.http.replies import problem, reply
-from sluicegate.http.requests import body, form, query
+from sluicegate.http.requests import body, form, form_fields, query
 from sluicegate.http.service import application, run, serving
 from sluicegate.http.sse import EventStream
 
@@ -37,6 +38,7 @@ __all__ = [
     "application",
     "body",
     "form",
+    "form_fields",
     "gone",
     "held_body",
     "identity",

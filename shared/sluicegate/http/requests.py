@@ -10,11 +10,12 @@ import msgspec
 from aiohttp import web
 
 from sluicegate.errors import BadRequest, Forbidden, Invalid, UnsupportedMediaType
-from sluicegate.http.keys import ENDPOINTS, IDENTITY
+from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY
 from sluicegate.validation import convert, convert_text, decode
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+MAX_FIELDS: Final = 2_000
 _FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 
 
@@ -56,18 +57,29 @@ async def content(request: web.Request) -> bytes:
 
 
 async def form(request: web.Request, kind: type[T]) -> T:
-    """The fields of a page's form as a `kind`; its `csrf` must be the session's (70-18).
+    """The fields of a page's form as a `kind`; see `form_fields`. Raises Invalid too."""
+    return convert_text({name: values[-1] for name, values in (await form_fields(request)).items()}, kind)
 
-    Raises UnsupportedMediaType, Forbidden (csrf_failed), Invalid.
+
+async def form_fields(request: web.Request) -> dict[str, list[str]]:
+    """What a page's form has in its fields, once its `csrf` was found to be the caller's (70-18).
+
+    Raises UnsupportedMediaType, Forbidden (csrf_failed).
     """
     if request.content_type != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("send the form as application/x-www-form-urlencoded")
-    fields = dict(parse_qsl((await content(request)).decode("utf-8", "replace"), keep_blank_values=True))
-    csrf = fields.pop("csrf", None)
+    fields: dict[str, list[str]] = {}
+    text = (await content(request)).decode("utf-8", "replace")
+    try:
+        for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS):
+            fields.setdefault(name, []).append(value)
+    except ValueError:
+        raise BadRequest(f"the form has more than {MAX_FIELDS:,} fields") from None
+    (csrf,) = fields.pop("csrf", [""])[-1:]
     who = request.get(IDENTITY)
-    if who is not None and who.session is not None and not who.session.proved_by(csrf):
-        raise Forbidden("the form is not one of this session: load the page again", code="csrf_failed")
-    return convert_text(fields, kind)
+    if who is not None and not request.app[IDENTITIES].sessions.proved(who, csrf):
+        raise Forbidden("the form is not one of yours: load the page again", code="csrf_failed")
+    return fields
 
 
 def query(request: web.Request, kind: type[T]) -> T:

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientSession, ClientTimeout, CookieJar
 
 from services.control.app import build
 from sluicegate.http import serving
 from sluicegate.settings import ControlSettings, Settings
 from sluicegate.store.connection import Store
+from tests.support.tokens import BOOTSTRAP
 
 
 @pytest.fixture
@@ -31,3 +32,17 @@ async def control(control_url: str) -> AsyncIterator[ClientSession]:
     """A client of the control service: `control.get("/api/...")`."""
     async with ClientSession(control_url, timeout=ClientTimeout(total=10)) as session:
         yield session
+
+
+@pytest.fixture
+async def closed(control_settings: ControlSettings, store: Store) -> AsyncIterator[ClientSession]:
+    """A browser's view of a dashboard that asks who is there: cookies are kept."""
+    settings = msgspec.structs.replace(
+        control_settings, auth="required", bootstrap_admin_token=BOOTSTRAP, session_key="k" * 40
+    )
+    async with serving(build(settings, store), "127.0.0.1", 0) as (host, port):
+        jar = CookieJar(unsafe=True)
+        async with ClientSession(
+            f"http://{host}:{port}", cookie_jar=jar, timeout=ClientTimeout(total=10)
+        ) as session:
+            yield session

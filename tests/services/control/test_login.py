@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
-import msgspec
 import pytest
-from aiohttp import ClientSession, ClientTimeout, CookieJar
+from aiohttp import ClientSession
 from yarl import URL
 
-from services.control.app import build
 from sluicegate.auth.sessions import COOKIE, Sessions
-from sluicegate.http import serving
 from sluicegate.operations import credentials
-from sluicegate.settings import ControlSettings
 from sluicegate.store.connection import Store
-from tests.support.tokens import bearer, operator_token, worker_token
+from tests.support.tokens import BOOTSTRAP, bearer, operator_token, worker_token
 
 PAUSE = "/api/system/worker-pause"
 DRAIN = {"action": "pause", "mode": "drain", "reason": "upgrade"}
-BOOTSTRAP = "sgop-bootstrap-" + "x" * 40
-
-
-@pytest.fixture
-async def closed(control_settings: ControlSettings, store: Store) -> AsyncIterator[ClientSession]:
-    """A browser's view of a dashboard that asks who is there: cookies are kept."""
-    settings = msgspec.structs.replace(
-        control_settings, auth="required", bootstrap_admin_token=BOOTSTRAP, session_key="k" * 40
-    )
-    async with serving(build(settings, store), "127.0.0.1", 0) as (host, port):
-        jar = CookieJar(unsafe=True)
-        async with ClientSession(
-            f"http://{host}:{port}", cookie_jar=jar, timeout=ClientTimeout(total=10)
-        ) as session:
-            yield session
 
 
 async def log_in(closed: ClientSession, token: str, **fields: str) -> tuple[int, str, str]:

@@ -22,6 +22,7 @@ function put(html) {
     const old = document.getElementById(part.id);
     const title = part.querySelector("h1")?.textContent;
     if (title && title !== old?.querySelector("h1")?.textContent) say.textContent = title;
+    if (old?.open) part.open = true;
     old?.replaceWith(part);
   }
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });

@@ -1,0 +1,71 @@
+"""What a person has filled into a form: made into a call, or shown again with what is wrong beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, Self, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from sluicegate.errors import RequestError
+from sluicegate.http import form_fields
+from sluicegate.validation import convert_text
+
+T = TypeVar("T", bound=msgspec.Struct)
+_LOCAL_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
+
+
+class AnyForm(msgspec.Struct):
+    """Declared by a form that `Filled` reads: what may be in it is said by the call that it becomes."""
+
+
+class Filled:
+    """The fields of a form. errors: field -> what is wrong with it. refusal: why nothing was done."""
+
+    def __init__(self, values: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.errors: dict[str, str] = {}
+        self.refusal: str | None = None
+        self.code: str | None = None
+        self._values = dict(values or {})
+
+    @classmethod
+    async def read(cls, request: web.Request) -> Self:
+        """Raises Forbidden (csrf_failed), UnsupportedMediaType."""
+        return cls(await form_fields(request))
+
+    @classmethod
+    def of(cls, **values: str | None) -> Self:
+        """What a form has in its fields before anybody fills it in."""
+        return cls({name: [value] for name, value in values.items() if value is not None})
+
+    def get(self, name: str, default: str = "") -> str:
+        return self._values.get(name, [default])[-1]
+
+    def all(self, name: str) -> list[str]:
+        return list(self._values.get(name, ()))
+
+    def call(self, kind: type[T], **more: str | list[str]) -> T:
+        """A call of what stands in the fields that it has; a blank field is not given. Raises Invalid."""
+        names = {field.encode_name for field in msgspec.structs.fields(kind)}
+        texts: dict[str, str | list[str]] = {
+            name: values[-1] for name, values in self._values.items() if name in names and values[-1].strip()
+        }
+        return convert_text({**texts, **more}, kind)
+
+    def refused(self, error: RequestError) -> Self:
+        """The same, with what is wrong."""
+        self.refusal, self.code = error.detail, error.code
+        self.errors = {each["path"]: each["message"] for each in error.extra.get("errors", ())}
+        return self
+
+
+def as_utc(text: str) -> str:
+    """A time as a browser's field has it, which knows no zone: the pages call it UTC. Others as they are."""
+    return f"{text}Z" if _LOCAL_TIME.fullmatch(text) else text
+
+
+def listed(text: str) -> list[str]:
+    """`a, b` or one a line."""
+    return [part for each in re.split(r"[,\n]", text) if (part := each.strip())]
