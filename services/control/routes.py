@@ -6,9 +6,11 @@ from typing import Final
 
 from services.control.dashboard.forms import AnyForm
 from services.control.handlers import (
+    audit_page,
     job_actions,
     live_sessions,
     pages,
+    pauses_page,
     sessions,
     static_files,
     system,
@@ -158,6 +160,12 @@ PAGES: Final = (
         method="POST", path="/jobs/{id}/actions/{action}", handler=job_actions.act, may="operator",
         login="/login", form=AnyForm,
     ),
+    Endpoint(method="GET", path="/pauses", handler=pauses_page.show, may="viewer", login="/login"),
+    Endpoint(
+        method="POST", path="/pauses", handler=pauses_page.change, may="operator", login="/login",
+        form=AnyForm,
+    ),
+    Endpoint(method="GET", path="/audit", handler=audit_page.show, may="viewer", login="/login"),
     Endpoint(method="GET", path="/login", handler=sessions.login_page, may="open"),
     Endpoint(
         method="POST", path="/login", handler=sessions.login, may="open", form=sessions.LoginForm

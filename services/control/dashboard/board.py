@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from sluicegate.model import Counts, Job, NarrowPause, SystemState
+from sluicegate.operations.drain import Drain, progress
 from sluicegate.store import jobs as job_records
 from sluicegate.store import narrow_pauses
 from sluicegate.store import pause as pause_record
@@ -48,17 +49,23 @@ class Board(Struct, frozen=True, kw_only=True):
     counts: Counts
     workers: int
     jobs: list[Row]
+    drain: Drain | None
 
 
-async def look(store: Store) -> Board:
-    """The pauses, the counts and the latest jobs. Reads only; raises StoreError."""
+async def look(store: Store, *, with_drain: bool = False) -> Board:
+    """The pauses, the counts and the latest jobs. Reads only; raises StoreError.
+
+    with_drain: while all workers are paused, what holds up the drain, too.
+    """
     latest, _ = await job_records.listing(store, JobFilter(), cursor=None, limit=LATEST)
+    system, counts = await pause_record.read(store), await job_records.counts(store)
     return Board(
-        system=await pause_record.read(store),
+        system=system,
         pauses=(await narrow_pauses.read(store)).items,
-        counts=await job_records.counts(store),
+        counts=counts,
         workers=len(await presence.listing(store)),
         jobs=[Row.of(job) for job in latest],
+        drain=await progress(store, counts, system) if with_drain and system.workers_paused else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Self, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web
@@ -36,6 +37,12 @@ class Filled:
         return cls(await form_fields(request))
 
     @classmethod
+    def asked(cls, request: web.Request, *times: str) -> Self:
+        """What stands in a page's address; times: fields whose time without a zone is UTC."""
+        values = {name: [value] for name, value in request.query.items()}
+        return cls({**values, **{each: [as_utc(values[each][0])] for each in times if each in values}})
+
+    @classmethod
     def of(cls, **values: str | None) -> Self:
         """What a form has in its fields before anybody fills it in."""
         return cls({name: [value] for name, value in values.items() if value is not None})
@@ -53,6 +60,11 @@ class Filled:
             name: values[-1] for name, values in self._values.items() if name in names and values[-1].strip()
         }
         return convert_text({**texts, **more}, kind)
+
+    def address(self, path: str, **changed: str | None) -> str:
+        """Where the same is asked for, but for what is changed; blank fields are left out."""
+        values = {name: self.get(name) for name in self._values} | changed
+        return f"{path}?{urlencode({name: value for name, value in values.items() if value})}"
 
     def refused(self, error: RequestError) -> Self:
         """The same, with what is wrong."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -29,6 +30,7 @@ PARTS: Final[Mapping[str, Callable[[Board], Any]]] = {
     "counts": lambda board: board.counts,
     "jobs": lambda board: board.jobs,
     "strip": lambda board: board.system,
+    "drain": lambda board: (board.system, board.drain, board.counts),
 }
 """The parts of the page, and what each shows: a part is sent again when that differs."""
 
@@ -39,6 +41,7 @@ class LiveBoard:
     def __init__(self, store: Store, notices: Notices, pages: Pages) -> None:
         self._store, self._notices, self._pages = store, notices, pages
         self._viewers = 0
+        self._wanted: Counter[str] = Counter()
         self._looker: asyncio.Task[None] | None = None
         self._ended: StoreError | None = None
         self._changed = asyncio.Event()
@@ -52,6 +55,7 @@ class LiveBoard:
         if unknown := sorted(set(parts) - set(PARTS)):
             raise Invalid.field("parts", f"has {unknown[0]!r}, which is none of {', '.join(PARTS)}")
         self._viewers += 1
+        self._wanted.update(parts)
         if self._looker is None or self._looker.done():
             self._shown, self._parts, self._ended = {}, {}, None
             self._looker = asyncio.create_task(self._keep_looking(), name="live board")
@@ -59,6 +63,7 @@ class LiveBoard:
             yield View(self, frozenset(parts))
         finally:
             self._viewers -= 1
+            self._wanted.subtract(parts)
             if self._viewers == 0:
                 looker, self._looker = self._looker, None
                 looker.cancel()
@@ -78,7 +83,7 @@ class LiveBoard:
         try:
             async with self._notices.subscribe(None) as changes:
                 while True:
-                    self._show(await look(self._store))
+                    self._show(await look(self._store, with_drain=self._wanted["drain"] > 0))
                     await asyncio.sleep(GAP_SECONDS)
                     await changes.wait(LONGEST_SECONDS)
         except StoreError as error:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import sluicegate
-from sluicegate.model import SystemState
+from sluicegate.model import ID_PATTERN, SystemState
 from sluicegate.operations.run_state import control_lines
 from sluicegate.operations.task_payload import Step
 from sluicegate.times import from_rfc3339, now_ms
@@ -43,8 +43,11 @@ class Pages:
             age=age,
             clock=clock,
             control_lines=control_lines,
+            is_id=lambda text: ID_PATTERN.match(text or "") is not None,
             number=number,
+            pairs=lambda words: [(word, word.replace("_", " ")) for word in words],
             pause_name=pause_name,
+            span=span,
             static=static_address,
             status_name=status_name,
             stepped=stepped,
@@ -107,6 +110,12 @@ def age(moment: str | None, *, ago: bool = False) -> Markup:
     return Markup('<time datetime="{}" title="{}" data-age="{}">{} {}{}</time>').format(
         moment, _plain(moment), tail, seconds // size, unit, tail
     )
+
+
+def span(seconds: float) -> str:
+    """90.4 -> '2 min': rounded to one unit."""
+    size, unit = next((each for each in _UNITS if seconds >= each[0]), _UNITS[-1])
+    return f"{round(seconds / size)} {unit}"
 
 
 def clock(moment: str | None) -> Markup:
