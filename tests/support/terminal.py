@@ -31,6 +31,11 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
 
+    @property
+    def is_cooked(self) -> bool:
+        """Whether it takes whole lines, as before a command made it raw."""
+        return bool(termios.tcgetattr(self._end)[3] & termios.ICANON)
+
     def type(self, keys: str) -> None:
         os.write(self._end, keys.encode())
 

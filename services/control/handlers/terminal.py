@@ -42,14 +42,14 @@ async def terminal(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(
         heartbeat=PING_SECONDS, compress=False, max_msg_size=messages.MAX_MESSAGE_BYTES, timeout=CLOSE_SECONDS
     )
-    if not socket.can_prepare(request).ok:
-        raise BadRequest("this address is a WebSocket: ask for an upgrade")
     store, job_id, who = request.app[STORE], request.match_info["id"], identity(request)
     standing = await terminals.standing(store, job_id)
     if standing.job_status is None:
         raise NotFound(f"there is no job {job_id[:64]}", code="job_not_found")
     if not standing.open:
         raise NotFound(f"job {job_id} has no live session now", code="live_session_not_found")
+    if not socket.can_prepare(request).ok:
+        raise BadRequest("this address is a WebSocket: ask for an upgrade")
     async with request.app[TERMINALS].watching(job_id, who.user_id) as viewer:
         await socket.prepare(request)
         request[OPENED] = socket  # whatever goes wrong from here on can only end it

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "sweeper": "sluicegate.cli.services:sweeper",
     "enqueue": "sluicegate.cli.enqueue:enqueue",
     "jobs": "sluicegate.cli.jobs:jobs",
+    "attach": "sluicegate.cli.attach:attach",
     "message": "sluicegate.cli.live:message",
     "live": "sluicegate.cli.live:live",
     "grant": "sluicegate.cli.live:grant",

@@ -19,6 +19,9 @@ from sluicegate.model import Event, Job, Pauses
 from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from sluicegate.client.terminal import RemoteTerminal
     from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.live_sessions import GrantAnswer, SessionAnswer
     from sluicegate.operations.pause import PauseStatus
@@ -131,6 +134,11 @@ class HttpTransport:
         # Repeatable: a grant that was given is given again, for as long from then on.
         path = f"{RUNS}/{job_id}/live-session/grant-write"
         return _read(await self._connection.call("POST", path, body=call), GrantAnswer)
+
+    def terminal(self, job_id: str) -> AbstractAsyncContextManager[RemoteTerminal]:
+        from sluicegate.client.terminal import open_terminal
+
+        return open_terminal(self._connection, job_id)
 
     async def revoke_live_session(self, job_id: str, call: bytes) -> SessionAnswer:
         from sluicegate.operations.live_sessions import SessionAnswer

@@ -145,6 +145,21 @@ class HttpConnection:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._lost(error) from error
 
+    @asynccontextmanager
+    async def websocket(self, path: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket, open inside the block. Raises as `call`."""
+        try:
+            socket = await self._live.ws_connect(self._url(path), heartbeat=SILENCE_SECONDS / 3)
+        except aiohttp.WSServerHandshakeError as error:
+            await self.call("GET", path, retry_seconds=0.0)  # a plain request is told why
+            raise from_problem({"status": error.status, "detail": "no WebSocket was opened"}) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._lost(error) from error
+        try:
+            yield socket
+        finally:
+            await socket.close()
+
     async def _once(
         self,
         method: str,

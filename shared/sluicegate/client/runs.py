@@ -12,6 +12,9 @@ from sluicegate.model import Job, LiveProvider, LiveSession, RecoveryStrategy
 from sluicegate.operations.answers import Listed
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from sluicegate.client.terminal import RemoteTerminal
     from sluicegate.operations.live_sessions import GrantAnswer
     from sluicegate.store.controls import ControlEvent
 
@@ -97,6 +100,14 @@ class Runs:
         """
         call = {} if minutes is None else {"ttlMinutes": minutes}
         return await self._transport.grant_write(checked(job_id), msgspec.json.encode(call))
+
+    def terminal(self, job_id: str) -> AbstractAsyncContextManager[RemoteTerminal]:
+        """Watch the run's terminal, and type into it under a grant: open inside the block.
+
+        Raises NotFound (job_not_found, live_session_not_found), Busy when as many watch as may, and
+        ConfigurationError for a client that has no API to ask.
+        """
+        return self._transport.terminal(checked(job_id))
 
     async def revoke(self, job_id: str, *, reason: str | None = None) -> LiveSession:
         """End the session for everyone, at once. Raises NotFound, Conflict (it is over)."""

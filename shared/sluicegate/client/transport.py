@@ -12,6 +12,9 @@ from sluicegate.model import Event, Job, Pauses
 from sluicegate.operations.answers import Listed, ManyAnswer
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from sluicegate.client.terminal import RemoteTerminal
     from sluicegate.operations.credentials import IssuedWorkerToken, WorkerToken
     from sluicegate.operations.live_sessions import GrantAnswer, SessionAnswer
     from sluicegate.operations.pause import PauseStatus
@@ -62,6 +65,9 @@ class Transport(Protocol):
     async def live_session(self, job_id: str) -> SessionAnswer: ...
     async def open_live_session(self, job_id: str, call: bytes) -> SessionAnswer: ...
     async def grant_write(self, job_id: str, call: bytes) -> GrantAnswer: ...
+    def terminal(self, job_id: str) -> AbstractAsyncContextManager[RemoteTerminal]:
+        """Raises ConfigurationError where there is no way for it."""
+
     async def revoke_live_session(self, job_id: str, call: bytes) -> SessionAnswer: ...
 
     async def change_many(self, change: Change, call: bytes) -> ManyAnswer:

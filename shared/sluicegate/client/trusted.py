@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -14,7 +15,7 @@ from sluicegate.artifacts import open_store
 from sluicegate.client.answers import JobPage
 from sluicegate.client.patience import Patience
 from sluicegate.client.transport import Change, Results
-from sluicegate.errors import OutcomeUnknown, RequestError, StoreFault, StoreUnavailable
+from sluicegate.errors import ConfigurationError, OutcomeUnknown, RequestError, StoreFault, StoreUnavailable
 from sluicegate.model import Event, Job, NewJob, Pauses
 from sluicegate.operations import (
     audit,
@@ -56,6 +57,9 @@ from sluicegate.store.notices import Notices
 from sluicegate.store.shelves import Artifact
 from sluicegate.store.workers import Presence
 from sluicegate.validation import convert, convert_text, decode
+
+if TYPE_CHECKING:
+    from sluicegate.client.terminal import RemoteTerminal
 
 LOOK_SECONDS: Final = 2.0
 """How often a job is looked at though no notice of it came: notices may be lost with a connection."""
@@ -130,6 +134,9 @@ class TrustedTransport:
 
     async def grant_write(self, job_id: str, call: bytes) -> GrantAnswer:
         return await live_sessions.grant(self._store, job_id, decode(call, GrantCall), actor=self._actor)
+
+    def terminal(self, job_id: str) -> AbstractAsyncContextManager[RemoteTerminal]:
+        raise ConfigurationError("the terminal of a run comes from the API: use Client.from_url")
 
     async def revoke_live_session(self, job_id: str, call: bytes) -> SessionAnswer:
         return await live_sessions.revoke(self._store, job_id, decode(call, RevokeCall), actor=self._actor)
