@@ -37,6 +37,7 @@ from benchmarks import (
     redact,
     step_overhead,
     streams,
+    terminal,
 )  # fmt: skip
 from benchmarks.report import Measured, Report
 from benchmarks.subject import WARM_UP, Round, Scale, Subject, Unmeasured, figures
@@ -48,6 +49,7 @@ SUBJECTS: Final = (
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
     artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT, redact.SUBJECT,
     *step_overhead.SUBJECTS, hard_reset.SUBJECT, detection.SUBJECT,
+    *terminal.SUBJECTS,
 )  # fmt: skip
 RUNS: Final = 5
 QUICK_RUNS: Final = 2

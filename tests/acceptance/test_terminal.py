@@ -1,0 +1,54 @@
+"""A person watches a run of a real deployment, takes the keyboard, and types (L-10, L-14)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import Deployment
+from tests.support.dev_process import dev
+from tests.support.origin import Origin
+from tests.support.tasks import payload
+from tests.support.terminal import terminal
+from tests.support.wait import until_sync
+
+SCRIPT = """
+echo "What is to go into the file?"
+read -r line
+stty size
+echo "$line" | tee file
+"""
+
+
+@pytest.mark.needs("git")
+def test_a_person_types_into_a_run(tmp_path: Path) -> None:
+    """L-14: read-only at first; under the grant what is typed decides how the task ends; it is recorded."""
+    origin = Origin(tmp_path / "remote")
+    with dev(tmp_path / "data") as running:
+        at = Deployment(running.url)
+        job_id = at.call("/api/queue/jobs", {"type": "task", "payload": payload(origin, SCRIPT)})["id"]
+        session = f"/api/task-runs/{job_id}/live-session"
+        until_sync(lambda: _status(at, session) == "ready", "the session is ready", 60)
+        with terminal(at.command("attach", job_id), env=at.env) as watching:
+            watching.until("What is to go into the file?")
+            watching.type("nothing\r\x1d")
+            assert watching.ended() == 0
+        with terminal(at.command("attach", "--write", "--ttl", "5", job_id), env=at.env) as person:
+            person.until("the keyboard is yours until")
+            person.type("words from the keyboard\r")
+            person.until("24 100")
+            assert person.ended(60) == 0
+            assert "Left the terminal of" in person.text
+            assert person.is_cooked
+        until_sync(lambda: at.job(job_id)["status"] == "succeeded", "the task has ended", 60)
+        kept = at.call(f"/api/queue/jobs/{job_id}/artifacts")["items"]
+        assert "terminal/attempt-1.cast" in [each["name"] for each in kept]
+    assert origin.file("result", "file") == b"words from the keyboard\n"
+
+
+def _status(at: Deployment, path: str) -> str:
+    try:
+        return str(at.call(path)["session"]["status"])
+    except OSError:
+        return "none"
