@@ -21,6 +21,7 @@ echo "$line" | tee file
 """
 
 
+@pytest.mark.slow
 @pytest.mark.needs("git")
 def test_a_person_types_into_a_run(tmp_path: Path) -> None:
     """L-14: read-only at first; under the grant what is typed decides how the task ends; it is recorded."""

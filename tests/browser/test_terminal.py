@@ -170,6 +170,8 @@ async def test_a_recording_is_replayed(browser: Browser, site: str, settings: Se
     await transport.close()
     await given.complete(store, job)
     async with opened(browser, f"{site}jobs/{job.id}") as page:
+        await expect(page.locator("select[name=recording] option")).to_have_text(["attempt 1"])
+        await expect(page.get_by_role("button", name="Watch", exact=True)).to_be_disabled()
         await page.locator(".player select").evaluate("(each) => (each.value = '16')")
         await button(page, "Replay")
         await expect(screen(page)).to_contain_text("third")
