@@ -10,6 +10,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -81,30 +82,32 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def site() -> AsyncIterator[Site]:
+async def site(*, far: bool = False) -> AsyncIterator[Site]:
+    """far: the worker reaches only the API."""
     with Rig() as rig:
         make_repository(rig.folder / "repository")
         settings = {f"SLUICEGATE_{name}": value for name, value in ABLE.items()}
-        async with (
-            rig.service("control") as url,
-            rig.program("services.worker", settings) as worker,
-            aiohttp.ClientSession(url) as session,
-        ):
+        async with contextlib.AsyncExitStack() as stack:
+            if far:
+                api = rig.service("queue_api", ALLOW_LOCAL_REPOSITORIES="1")
+                settings["SLUICEGATE_URL"] = await stack.enter_async_context(api)
+            url = await stack.enter_async_context(rig.service("control"))
+            worker = await stack.enter_async_context(rig.program("services.worker", settings))
+            session = await stack.enter_async_context(aiohttp.ClientSession(url))
             yield Site(rig, session, worker)
 
 
-async def echoes(scale: Scale) -> AsyncGenerator[Round, None]:
+async def echoes(scale: Scale, *, far: bool) -> AsyncGenerator[Round, None]:
     """From a keystroke's send until its echo is there: the line discipline of the terminal gives it."""
     keys = scale.of(200, quick=30)
-    async with site() as there, there.running("cat") as job_id:
+    what = "a keystroke until its echo" + (", its worker behind the API" if far else "")
+    async with site(far=far) as there, there.running("cat") as job_id:
         await there.post(job_id, "grant-write", {"ttlMinutes": 60})
         async with there.watch(job_id) as socket:
             await _granted(socket)
             for _ in scale.rounds:
                 taken = [await _echo(socket) for _ in range(keys)]
-                yield latencies(
-                    "a keystroke until its echo, over the WebSocket", taken, None, p50=30, p99=100
-                )
+                yield latencies(what, taken, None, p50=30, p99=100)
 
 
 async def _echo(socket: aiohttp.ClientWebSocketResponse) -> float:
@@ -197,7 +200,14 @@ SUBJECTS: Final = (
     Subject(
         name="terminal-echo",
         says="from a keystroke in a run's terminal until its echo, over the WebSocket",
-        rounds=echoes,
+        rounds=partial(echoes, far=False),
+        long=True,
+        limit_seconds=120.0,
+    ),
+    Subject(
+        name="terminal-far",
+        says="the same for a worker that reaches only the API",
+        rounds=partial(echoes, far=True),
         long=True,
         limit_seconds=120.0,
     ),

@@ -101,24 +101,26 @@ class Watched:
             viewer.put(_from_a_line(recent) if self._cut else recent, first=True)
 
     async def follow(self, store: Store, streams: Streams, notices: Notices) -> None:
-        """Until cancelled."""
-        changed = Subscription()
+        """Until cancelled; a store that is away is waited for."""
+        async with terminals.follow_shown(streams, self._job_id, self._deliver):
+            while True:
+                with contextlib.suppress(StoreError):
+                    async with notices.subscribe(self._job_id) as changed:
+                        await self._look(store, changed)
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self, store: Store, changed: Subscription) -> None:
+        """Say that somebody watches, and tell how the session stands, again and again. Raises StoreError."""
         said = -SAY_WATCHED_SECONDS
-        try:
-            await notices.join(changed, self._job_id)
-            async with terminals.follow_shown(streams, self._job_id, self._deliver):
-                while True:
-                    with contextlib.suppress(StoreError):
-                        if (now := asyncio.get_running_loop().time()) - said >= SAY_WATCHED_SECONDS:
-                            await terminals.keep_watched(store, [self._job_id])
-                            said = now
-                        standing = await terminals.standing(store, self._job_id)
-                        if not standing.open:
-                            await asyncio.sleep(LAST_SECONDS)
-                        self._stand(standing)
-                    await changed.wait(self._patience())
-        finally:
-            notices.leave(changed, self._job_id)
+        while True:
+            if (now := asyncio.get_running_loop().time()) - said >= SAY_WATCHED_SECONDS:
+                await terminals.keep_watched(store, [self._job_id])
+                said = now
+            standing = await terminals.standing(store, self._job_id)
+            if not standing.open:
+                await asyncio.sleep(LAST_SECONDS)
+            self._stand(standing)
+            await changed.wait(self._patience())
 
     def _deliver(self, shown: list[tuple[int, Piece]]) -> None:
         """What the terminal shows, in order; neighbours go out together."""

@@ -19,7 +19,6 @@ SLOW: Final = 4008
 """The viewer took too little of what the terminal showed: come back and begin with what it shows then."""
 NOT_ALLOWED: Final = 4003
 """The credential is not, or not any more, accepted."""
-TROUBLE: Final = 1011
 
 
 class Input(Struct, tag="input", tag_field="type", forbid_unknown_fields=True):
