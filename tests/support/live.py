@@ -25,4 +25,5 @@ async def session(
         ("DEL", key),
         ("HSET", key, "id", "session-1", "provider", "browser", "status", status, "token", token, *grant),
         ("PEXPIRE", key, HOUR_MS),
+        ("XADD", keys.EVENTS, "*", "kind", "live", "jobs", job_id),
     )

@@ -172,7 +172,7 @@ async def _has(run: Run, wanted: list[str]) -> bool:
 async def test_a_grants_end_cuts_input_and_is_told(control: ClientSession, run: Run) -> None:
     """L-10: within a second, whether it ends by itself or is taken away; the test allows ten (70-62)."""
     async with watching(control, run) as viewer:
-        await run.session(granted_to=ME, for_ms=300)
+        await run.session(granted_to=ME, for_ms=1000)
         await viewer.says("session", yours=True)
         await until(lambda: viewer.told[-1].get("writer", "") is None, "the end is told")
         await viewer.type("x")
