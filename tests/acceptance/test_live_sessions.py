@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,40 @@ async def test_kill_9_under_a_grant_and_with_messages(
         assert [json.loads(line)["id"] for line in copy.read_text().splitlines()] == said
     assert await store.command("ZCARD", keys.LIVE) == 0
     assert not await store.command("EXISTS", keys.job_typed(job.id), keys.job_watched(job.id))
+
+
+async def test_nothing_is_left_of_fifty(store: Store, started: Programs, tmp_path: Path) -> None:
+    """L-8: no process and no key, with a worker killed among them."""
+    origin = Origin(tmp_path / "remote")
+    described = payload(origin, "echo here; sleep 0.3", publish={"mode": "none"})
+    new = NewJob(type="task", payload=described, max_attempts=10)
+    ids = [(await job_operations.enqueue(store, new, actor="ann")).job.id for _ in range(50)]
+    started.settings |= {"WORKER_CONCURRENCY": "5"}
+    reach = await started.reach()
+    first = started.start("services.worker", WORKER_ID="first", **reach)
+
+    async def some_are_open() -> bool:
+        return int(await store.command("ZCARD", keys.LIVE)) >= 3
+
+    await until(some_are_open, "some sessions are open", timeout=90)
+    first.kill()
+    await until(lambda: marked(first.mark) == [], "everything it started has ended", timeout=30)
+    await started.sweeper()
+    second = started.start("services.worker", WORKER_ID="second", **reach)
+
+    async def all_are_over() -> bool:
+        return all([await _over(store, job_id) for job_id in ids])
+
+    await until(all_are_over, "all have ended", timeout=300, pause=0.5)
+    second.signal(signal.SIGTERM)
+    assert await second.ended() == 0
+    for job_id in ids:
+        known = await live_sessions.read(store, job_id)
+        assert known is not None and known.session.status == "ended" and known.session.ended_at
+        assert await store.command("PTTL", keys.job_terminal(job_id)) <= 5000
+        assert not await store.command("EXISTS", keys.job_typed(job_id), keys.job_watched(job_id))
+    assert await store.command("ZCARD", keys.LIVE) == 0
+    assert marked(second.mark) == []
 
 
 async def _queued(store: Store, job_id: str) -> bool:
