@@ -17,6 +17,7 @@ from sluicegate.errors import RequestError, SluicegateError, StoreError
 from sluicegate.log import log
 from sluicegate.model import LiveProvider
 from sluicegate.store.live_sessions import Known
+from sluicegate.worker.texts import storable
 from sluicegate.worker.transports import LiveReport
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ PROVIDERS: Final[Providers] = {"browser": Browser}
 RETRY_SECONDS: Final = 1.0
 LAST_SECONDS: Final = 5.0
 """So long the end of an attempt waits for the word that its session has ended; then the sweeper ends it."""
+LONGEST_REASON: Final = 1_000
+"""Characters of it: a provider's program may have said a lot."""
 ITS_TIME_IS_OVER: Final = "its time is over"
 
 
@@ -88,7 +91,8 @@ class LiveSession:
             patience = LAST_SECONDS  # the end of the attempt waits
             raise
         except Exception as error:  # noqa: BLE001 - whatever a provider does, the task goes on
-            report = LiveReport("error", kind, error=_in_words(error))
+            said = storable(self._ctx.redactor, _in_words(error))[:LONGEST_REASON]
+            report = LiveReport("error", kind, error=said)
             log.warning("worker.live.failed", job_id=self._job_id, provider=kind, error=error)
         finally:
             await self._end(kind, report, patience)

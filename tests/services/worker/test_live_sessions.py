@@ -27,6 +27,7 @@ HEARD = pytest.mark.parametrize(
     [{"hearing": "hearing"}, {"hearing": "deaf", "worker_heartbeat_seconds": 0.2}],
     ids=["push", "heartbeat"],
 )
+SECRET = "s3cr3t-of-the-relay"
 UNTIL_GO = "while ! [ -e go ]; do sleep 0.05; done; echo gone on"
 
 
@@ -164,7 +165,7 @@ async def test_a_provider_that_fails_harms_no_task(
     class Broken(Browser):
         async def start(self) -> Ways:
             if fault == "raises":
-                raise OSError("no pseudo-terminal left")
+                raise OSError(f"no pseudo-terminal left for {SECRET} " + "x" * 5000)
             if fault == "hangs":
                 await asyncio.sleep(60)
             return await super().start()
@@ -175,14 +176,16 @@ async def test_a_provider_that_fails_harms_no_task(
                 raise OSError("it is stuck")
 
     monkeypatch.setitem(live_session.PROVIDERS, "browser", Broken)  # type: ignore[arg-type]
-    async with working(way, "one", live_session_ready_timeout_seconds=0.2):
+    monkeypatch.setenv("A_SECRET", SECRET)
+    async with working(way, "one", live_session_ready_timeout_seconds=0.2, secret_env=("A_SECRET",)):
         job = await task(make, origin, "sleep 0.5; echo done")
         if fault == "cannot be closed":
             await came_to(store, job, "ready")
         else:
             failed = await came_to(store, job, "error")
-            reason = "no pseudo-terminal left" if fault == "raises" else "it was not ready within 0.2 s"
-            assert (failed.error_message, failed.ended_at is not None) == (reason, True)
+            reason = "no pseudo-terminal left for" if fault == "raises" else "it was not ready within 0.2 s"
+            assert (failed.error_message or "").startswith(reason) and failed.ended_at is not None
+            assert SECRET not in (failed.error_message or "") and len(failed.error_message or "") <= 1000
         assert (await ended(store, job)).status == "succeeded"
     told = [str(each.payload) for each in await events.page(store, job.id, limit=500)]
     assert any("task.live.error" in each for each in told) == (fault != "cannot be closed")
