@@ -104,12 +104,14 @@ class Command:
         on_output: OnOutput,
         grace: Grace,
         redactor: Redactor | None = None,
+        litter: Path | None = None,
     ) -> Command:
         """Run argv, found in env's PATH, with exactly this environment.
 
         pty: in a terminal of its own, of `size` columns and rows; else with stdin empty, and stdout and
         stderr apart. on_output is called in the loop and must not block. redactor: knows what a receipt
-        must not tell. Raises CommandNotStarted.
+        must not tell. litter: a folder of files that go when the whole tree has ended, even if that is
+        since this process was killed. Raises CommandNotStarted.
         """
         check(argv, env)
         try:
@@ -117,7 +119,7 @@ class Command:
         except OSError as error:
             raise CommandNotStarted(argv[0], str(error)) from error
         try:
-            link = GuardLink.open(*streams.theirs, pty=pty)
+            link = GuardLink.open(*streams.theirs, pty=pty, litter=litter)
         except OSError as error:
             streams.close()
             raise CommandNotStarted(argv[0], str(error)) from error

@@ -51,11 +51,16 @@ class GuardLink:
         return self._process.pid
 
     @classmethod
-    def open(cls, stdin: int, stdout: int, stderr: int, *, pty: bool) -> GuardLink:
-        """Start a guard that holds these files for its command. Raises OSError; then nothing was started."""
+    def open(
+        cls, stdin: int, stdout: int, stderr: int, *, pty: bool, litter: Path | None = None
+    ) -> GuardLink:
+        """Start a guard that holds these files for its command, and removes the litter in the end.
+
+        Raises OSError; then nothing was started.
+        """
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", "-c", PROGRAM, str(Path(__file__).parent)]
-        argv += [str(theirs.fileno()), MODE, "pty" if pty else "pipes", cgroups()]
+        argv += [str(theirs.fileno()), MODE, "pty" if pty else "pipes", cgroups(), str(litter or "")]
         try:
             process = subprocess.Popen(
                 argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd="/",

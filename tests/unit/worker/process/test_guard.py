@@ -26,12 +26,12 @@ LINUX = sys.platform == "linux"
 class Guarded:
     """A guard with pipes, driven by hand."""
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, litter: str = "") -> None:
         self.control, theirs = socket.socketpair()
         self.control.settimeout(10)
         argv = [sys.executable, "-I", "-S", "-c", guard_link.PROGRAM, str(FOLDER)]
         self.process = subprocess.Popen(
-            [*argv, str(theirs.fileno()), mode, "pipes", "-"],
+            [*argv, str(theirs.fileno()), mode, "pipes", "-", litter],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[theirs.fileno()],
             start_new_session=True,
         )  # fmt: skip
@@ -52,8 +52,8 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def guarded(mode: str) -> Iterator[Guarded]:
-    one = Guarded(mode)
+def guarded(mode: str, litter: str = "") -> Iterator[Guarded]:
+    one = Guarded(mode, litter)
     try:
         yield one
     finally:
@@ -123,6 +123,24 @@ def test_the_end_of_file_before_any_request_ends_it(mode: str) -> None:
         one.control.shutdown(socket.SHUT_WR)
         assert one.reports.read() == ""
         assert one.process.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize("ends", ["by itself", "cut off"])
+def test_its_litter_goes_when_all_have_ended(mode: str, ends: str, tmp_path: Path) -> None:
+    """L-8: sockets of a server that was killed, also when the worker was."""
+    litter = tmp_path / "litter"
+    litter.mkdir()
+    with guarded(mode, str(litter)) as one:
+        one.request(
+            "sh", "-c", f"touch {litter}/one {litter}/two; echo there; {'sleep 60' * (ends != 'by itself')}"
+        )
+        assert one.process.stdout is not None
+        assert one.process.stdout.readline() == b"there\n"
+        if ends == "cut off":
+            assert len(list(litter.iterdir())) == 2
+            one.control.shutdown(socket.SHUT_WR)
+        one.process.wait(10)
+        assert not litter.exists()
 
 
 def test_words_may_come_in_pieces(mode: str) -> None:

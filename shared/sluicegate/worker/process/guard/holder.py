@@ -22,8 +22,10 @@ TOLD_PROCESSES = 50
 class Holder(Reaper):
     """Starts the command, obeys the worker, and climbs the ladder of signals."""
 
-    def __init__(self, control: int, cgroup: Cgroup | None, adopts: bool, terminal: bool) -> None:
-        super().__init__(control, Tree(os.getpid()), cgroup)
+    def __init__(
+        self, control: int, cgroup: Cgroup | None, adopts: bool, terminal: bool, litter: str
+    ) -> None:
+        super().__init__(control, Tree(os.getpid()), cgroup, litter)
         self.adopts, self.terminal = adopts, terminal
         self.ladder: list[tuple[float, int]] = []  # seconds to wait, then the signal
         self.since = 0.0

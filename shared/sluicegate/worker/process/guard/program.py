@@ -26,22 +26,22 @@ def main() -> None:
         signal.signal(getattr(signal, name), lambda _number, _frame: None)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    group = cgroup.make(sys.argv[4])
+    group, litter = cgroup.make(sys.argv[4]), sys.argv[5]
     if adopts:
         libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
         holder = os.fork()
         if holder:
-            stand_by(control, holder, group)
+            stand_by(control, holder, group, litter)
         libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
         os.setsid()
     if terminal:
         # The holder, not the command, leads the session: a leader's exit hangs the terminal up, and what a
         # shell left in the background to finish its output would lose it.
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    Holder(control, group, adopts, terminal).run()
+    Holder(control, group, adopts, terminal, litter).run()
 
 
-def stand_by(control: int, holder: int, group: cgroup.Cgroup | None) -> None:
+def stand_by(control: int, holder: int, group: cgroup.Cgroup | None, litter: str) -> None:
     """Wait for the holder; unless it ended with its work done, end what it left."""
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
@@ -50,5 +50,5 @@ def stand_by(control: int, holder: int, group: cgroup.Cgroup | None) -> None:
     while ended != holder:
         ended, status = os.waitpid(-1, 0)
     if status:
-        Reaper(control, Tree(os.getpid()), group).kill()
+        Reaper(control, Tree(os.getpid()), group, litter).kill()
     os._exit(0)

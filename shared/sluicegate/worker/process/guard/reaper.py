@@ -26,8 +26,9 @@ def now_ms() -> int:
 class Reaper:
     """Signals a tree, and knows when it is empty."""
 
-    def __init__(self, control: int, tree: Tree, cgroup: Cgroup | None, main: int = 0) -> None:
-        self.control, self.tree, self.cgroup, self.main = control, tree, cgroup, main
+    def __init__(self, control: int, tree: Tree, cgroup: Cgroup | None, litter: str = "") -> None:
+        self.control, self.tree, self.cgroup, self.litter = control, tree, cgroup, litter
+        self.main = 0
         self.wake, wakeup = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wakeup, False)
@@ -113,6 +114,8 @@ class Reaper:
         """The end of this process."""
         if self.cgroup is not None:
             self.cgroup.remove()
+        if self.litter:
+            clear_away(self.litter)
         os._exit(0)
 
     def sleep(self, seconds: float | None, *others: int) -> list[int]:
@@ -121,6 +124,16 @@ class Reaper:
         if self.wake in ready:
             os.read(self.wake, 65536)
         return [each for each in ready if each != self.wake]
+
+
+def clear_away(folder: str) -> None:
+    """A folder without folders in it."""
+    try:
+        for name in os.listdir(folder):  # noqa: PTH208
+            os.unlink(f"{folder}/{name}")  # noqa: PTH108
+        os.rmdir(folder)  # noqa: PTH106
+    except OSError:
+        pass  # gone already, or no longer what it was
 
 
 def delivered(pid: int, number: int) -> bool:
