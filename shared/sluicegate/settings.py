@@ -33,6 +33,7 @@ OUTSIDE_SETTINGS: Final = frozenset(
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+Fingerprint = Annotated[str, Meta(pattern=r"^(SHA256:|MD5:)[A-Za-z0-9+/=:]{1,128}$(?!\n)")]
 NotNegative = Annotated[int, Meta(ge=0)]
 AttemptsInARow = Annotated[int, Meta(ge=2)]
 PublicKeyAlgorithm = Literal[
@@ -265,6 +266,18 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     live_session_ready_timeout_seconds: Annotated[
         Seconds, says("how long a live session may take to open; then the task goes on without")
     ] = 30.0
+    tmate_server_host: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,253}$(?!\n)")] | None,
+        says("the relay of live sessions by tmate, like `relay.example.com`; without one there are none"),
+    ] = None
+    tmate_server_port: Annotated[Annotated[int, Meta(ge=1, le=65535)], says("its port for SSH")] = 22
+    tmate_server_rsa_fingerprint: Annotated[
+        Fingerprint | None,
+        says("of its RSA key, `SHA256:...`, as the relay tells it; tmate knows those of its makers' relay"),
+    ] = None
+    tmate_server_ed25519_fingerprint: Annotated[Fingerprint | None, says("the same of its Ed25519 key")] = (
+        None
+    )
     step_max_attempts: Annotated[
         Count,
         says("attempts of a step, those after a hard reset included; then its job fails, to be retried"),
