@@ -36,6 +36,10 @@ class Browser:
     async def grant_over(self) -> None:
         """Input passes the store, whose clock ends a grant."""
 
+    async def ended(self) -> None:
+        """It is as lasting as the attempt."""
+        await asyncio.get_running_loop().create_future()
+
     async def close(self) -> None:
         self._hearing.close()
         if (publishing := self._publishing) is not None:

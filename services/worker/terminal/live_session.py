@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from services.worker.terminal.browser import Browser
 from services.worker.terminal.provider import Provider, Providers
+from services.worker.terminal.tmate import Tmate
+from services.worker.terminal.tmux import Tmux
 from sluicegate.errors import RequestError, SluicegateError, StoreError
 from sluicegate.log import log
 from sluicegate.model import LiveProvider
@@ -23,7 +25,7 @@ from sluicegate.worker.transports import LiveReport
 if TYPE_CHECKING:
     from services.worker.task.run import TaskRun
 
-PROVIDERS: Final[Providers] = {"browser": Browser}
+PROVIDERS: Final[Providers] = {"browser": Browser, "tmate": Tmate, "tmux": Tmux}
 RETRY_SECONDS: Final = 1.0
 LAST_SECONDS: Final = 5.0
 """So long the end of an attempt waits for the word that its session has ended; then the sweeper ends it."""
@@ -125,9 +127,7 @@ class LiveSession:
             provider.look(known)
             granted = known.granted_until_ms if known.granted_until_ms != over else 0
             left = (min(granted or known.expires_ms, known.expires_ms) - known.heard_ms) / 1000
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    self._seen = await self._ctx.live.after(self._seen)
+            await self._news(provider, left)
             known = self._require_mine(await self._record())
             if known.expires_ms <= known.heard_ms:
                 raise Over(ITS_TIME_IS_OVER)
@@ -135,6 +135,21 @@ class LiveSession:
                 over = known.granted_until_ms
                 if (ways_then := await provider.grant_over()) is not None:
                     known = self._require_mine(await self._report(LiveReport("ready", kind, ways_then)))
+
+    async def _news(self, provider: Provider, seconds: float) -> None:
+        """Until something has changed, at most so long. Raises what the provider has ended with."""
+        news = asyncio.ensure_future(self._ctx.live.after(self._seen))
+        ended = asyncio.ensure_future(provider.ended())
+        try:
+            await asyncio.wait((news, ended), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                ended.result()
+            if news.done():
+                self._seen = news.result()
+        finally:
+            news.cancel()
+            ended.cancel()
+            await asyncio.gather(news, ended, return_exceptions=True)
 
     def _require_mine(self, known: Known | None) -> Known:
         """The record, while it is that of a session of ours that is open."""

@@ -30,6 +30,9 @@ class Provider(Protocol):
         None where the store alone decides who may type.
         """
 
+    async def ended(self) -> None:
+        """Does not return: raises, once it has ended though nobody closed it, what tells why (L-12)."""
+
     async def close(self) -> None:
         """Leave no process and no socket behind. May come before `start`, in its midst, and twice."""
 

@@ -54,6 +54,9 @@ class Stub:
     async def grant_over(self) -> Ways | None:
         return self._ways()
 
+    async def ended(self) -> None:
+        await asyncio.Event().wait()
+
     async def close(self) -> None:
         self.closed += 1
 
@@ -217,9 +220,10 @@ async def test_one_that_was_asked_for_and_its_grant(
 
 
 async def test_a_kind_that_a_worker_does_not_have(
-    store: Store, way: Way, make: JobBuilder, origin: Origin
+    store: Store, way: Way, make: JobBuilder, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """L-12."""
+    monkeypatch.delitem(live_session.PROVIDERS, "tmux")  # type: ignore[arg-type]
     job = await task(make, origin, "echo done")
     await live_sessions.ask(store, job.id, "tmux", actor="ann")
     async with working(way, "one"):
