@@ -48,6 +48,36 @@ def test_a_person_types_into_a_run(tmp_path: Path) -> None:
     assert origin.file("result", "file") == b"words from the keyboard\n"
 
 
+@pytest.mark.slow
+@pytest.mark.needs("git")
+def test_a_person_mends_what_an_agent_cannot(tmp_path: Path) -> None:
+    """L-9: taken over, a shell in the work tree under a grant, given back; the fix is published."""
+    origin = Origin(tmp_path / "remote")
+    scripts = ("echo step one; sleep 2", "cat fixed")
+    with dev(tmp_path / "data") as running:
+        at = Deployment(running.url)
+        job_id = at.call("/api/queue/jobs", {"type": "task", "payload": payload(origin, *scripts)})["id"]
+        at.out("jobs", "takeover", job_id)
+        session = f"/api/task-runs/{job_id}/live-session"
+        until_sync(lambda: "PAUSED FOR OPERATOR" in at.out("jobs", "logs", job_id), "it waits", 60)
+        at.out("jobs", "resume", job_id)
+        until_sync(lambda: "step one" in at.out("jobs", "logs", job_id), "the first step runs", 60)
+        at.out("jobs", "takeover", job_id)
+        until_sync(lambda: at.out("jobs", "logs", job_id).count("PAUSED FOR") == 2, "it waits again", 60)
+        assert _status(at, session) == "ready"
+        with terminal(at.command("attach", "--write", job_id), env=at.env) as person:
+            person.until("the keyboard is yours until")
+            person.type("echo by a person > fixed\r")
+            person.until("a shell in its work tree")
+            person.type("cat fixed; pwd\r")
+            person.until("/repo")
+            person.type("\x1d")
+            assert person.ended() == 0
+        at.out("jobs", "resume", "--summary", "wrote the file that was missing", job_id)
+        until_sync(lambda: at.job(job_id)["status"] == "succeeded", "the task has ended", 60)
+    assert origin.file("result", "fixed") == b"by a person\n"
+
+
 def _status(at: Deployment, path: str) -> str:
     try:
         return str(at.call(path)["session"]["status"])

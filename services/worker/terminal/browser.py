@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from services.worker.terminal.publisher import Publisher
+from services.worker.terminal.shell import Shell
 from sluicegate.store.live_sessions import Known, Ways
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ class Browser:
     def __init__(self, run: TaskRun) -> None:
         ctx = run.ctx
         self._page = f"/jobs/{ctx.job.id}"
-        self._publisher = Publisher(ctx.terminal, ctx.transport, ctx.job.id, ctx.lease_token)
+        self._shell = Shell(run)
+        self._publisher = Publisher(
+            ctx.terminal, ctx.transport, ctx.job.id, ctx.lease_token, otherwise=self._shell.give
+        )
         self._hearing = ExitStack()
         self._publishing: asyncio.Task[None] | None = None
 
@@ -46,3 +50,4 @@ class Browser:
             self._publishing = None
             publishing.cancel()
             await asyncio.gather(publishing, return_exceptions=True)
+        await self._shell.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from services.worker.terminal.gathered import Gathered
@@ -39,10 +39,22 @@ NOBODY_THERE: Final = b"\r\n\x1b[7m nothing runs here just now that takes what i
 
 
 class Publisher(Listener):
-    """For one attempt. It hears the terminal inside `hearing`, and publishes while `run` runs."""
+    """For one attempt. It hears the terminal inside `hearing`, and publishes while `run` runs.
 
-    def __init__(self, terminal: Terminal, transport: Transport, job_id: str, token: int) -> None:
+    otherwise: takes what is typed while no command does; False when it does not either.
+    """
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        transport: Transport,
+        job_id: str,
+        token: int,
+        *,
+        otherwise: Callable[[bytes], Awaitable[bool]] | None = None,
+    ) -> None:
         self._terminal = terminal
+        self._otherwise = otherwise
         self._transport = transport
         self._job_id, self._token = job_id, token
         self._gathered = Gathered(UNWATCHED_BYTES)
@@ -177,5 +189,8 @@ class Publisher(Listener):
         if typed.kind == "size":
             columns, _, rows = typed.data.decode().partition("x")
             self._terminal.resize(Size(int(columns), int(rows)))
-        elif not await self._terminal.type(typed.data):
+        elif not (await self._terminal.type(typed.data) or await self._typed_otherwise(typed.data)):
             self._terminal.show(NOBODY_THERE)
+
+    async def _typed_otherwise(self, data: bytes) -> bool:
+        return self._otherwise is not None and await self._otherwise(data)

@@ -117,6 +117,20 @@ class JobContext:
         return self._redactor
 
     @property
+    def stands_still(self) -> bool:
+        """Whether it waits at a checkpoint since an operator holds it: its files are a person's meanwhile.
+
+        Not while a hard pause keeps it from running anything at all.
+        """
+        holds = self._attempt.holds
+        return self._attempt.waiting_at_checkpoint and "operator" in holds.reasons and not holds.hard
+
+    async def goes_on(self) -> None:
+        """Wait until no operator holds it."""
+        while "operator" in self._attempt.holds.reasons:
+            await self._attempt.holds.change().wait()
+
+    @property
     def terminal(self) -> Terminal:
         """What this attempt's commands show on their pseudo-terminals, and the way to type into them."""
         if self._shown_on is None:

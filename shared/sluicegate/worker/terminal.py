@@ -47,6 +47,7 @@ class Terminal:
         self.recent = bytearray()
         self._listeners: list[Listener] = []
         self._commands: list[Command] = []
+        self._attached = asyncio.Event()
 
     def show(self, data: bytes) -> None:
         """Redacted output, as it comes."""
@@ -69,9 +70,16 @@ class Terminal:
         """Whether a command is there that gets what is typed."""
         return bool(self._commands)
 
+    async def until_it_takes_input(self) -> None:
+        """Wait for a command that does."""
+        while not self._commands:
+            self._attached.clear()
+            await self._attached.wait()
+
     def attach(self, command: Command) -> None:
         """It gets what is typed, until it is detached or another one begins."""
         self._commands.append(command)
+        self._attached.set()
         if (size := self.size) != command.size:
             command.resize(*size)
 
