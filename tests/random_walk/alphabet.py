@@ -15,9 +15,10 @@ from sluicegate.model import Policy
 from sluicegate.store.jobs import Submission
 from tests.random_walk import calls
 from tests.random_walk.calls import Call, Holder
-from tests.random_walk.judging import ANSWERS
-from tests.random_walk.model import Backoff, Model, ModelJob, Pause, Request
-from tests.random_walk.snapshots import Command, command
+from tests.random_walk.judging import ANSWERS, asked_by
+from tests.random_walk.model import Backoff, Model, ModelJob, Request
+from tests.random_walk.pauses import Pause
+from tests.random_walk.snapshots import Command, command, narrow_ends
 from tests.random_walk.wishes import Asked
 from tests.support.job_builder import HOUR_MS
 
@@ -32,6 +33,7 @@ TIME: Final = frozenset({LEASE_ENDS, BACKOFF_ENDS, TIME_IS_UP, PAUSE_ENDS})
 class Size(NamedTuple):
     """What is explored.
 
+    narrow: what is paused on its own.
     most: how often a script may take effect on a path; those that it does not name, as often as they like.
     examined: doctor looks at one of so many states: that takes longer than everything else.
     """
@@ -42,6 +44,7 @@ class Size(NamedTuple):
     backoffs: tuple[Backoff, ...] = (calls.NO_WAIT, calls.AN_HOUR)
     limits: tuple[int, ...] = (1,)
     pauses: tuple[Pause, ...] = (DRAIN, QUIESCE)
+    narrow: tuple[str, ...] = ()
     controls: tuple[Asked, ...] = ()
     most: Mapping[str, int] = MappingProxyType({})
     examined: int = 1
@@ -72,6 +75,19 @@ def alphabet(size: Size, model: Model, number: int) -> Iterator[Call]:
     yield calls.end_pauses()
     if model.pause.until > model.clock:
         yield Call(PAUSE_ENDS)
+    if size.narrow:
+        yield from _of_narrow_pauses(size, model)
+
+
+def _of_narrow_pauses(size: Size, model: Model) -> Iterator[Call]:
+    for name in size.narrow:
+        now = model.narrow.pauses.get(name, Pause())
+        for asked in (*size.pauses, Pause()):
+            yield calls.change_narrow(name, asked, by="ann")
+            yield calls.change_narrow(name, asked, by="bob", expected=now.version - 1)
+        if now.until > model.clock:
+            yield Call(PAUSE_ENDS, ((name,),))
+    yield calls.bring_back()
 
 
 def _of_a_job(size: Size, job: ModelJob, before_ms: int) -> Iterator[Call]:
@@ -132,7 +148,9 @@ def commands(call: Call, model: Model, clock: int) -> list[Command]:
 
 def pass_time(call: Call, model: Model, clock: int) -> None:
     """The same in the model."""
-    if call.script == PAUSE_ENDS:
+    if call.script == PAUSE_ENDS and call.items:
+        model.narrow = model.narrow.ending_at(call.items[0][0], clock)
+    elif call.script == PAUSE_ENDS:
         model.pause = model.pause._replace(until=clock)
     elif call.script == LEASE_ENDS:
         _job(call, model).lease = clock
@@ -145,20 +163,32 @@ def pass_time(call: Call, model: Model, clock: int) -> None:
 
 def without_effect(model: Model, call: Call) -> bool:
     """Whether the model expects that the store will not change; False also where it cannot know that."""
-    if call.script == "heartbeat":
-        worker = call.args["worker"]
-        return all(model.refusal(job_id, worker, token, "heartbeat") for job_id, token, _ in call.items)
-    if call.script == "answer_control":
-        args = call.args
-        return bool(model.refusal(args["id"], args["worker"], args["token"], "answer"))
+    args, after = call.args, model.copy()
+    match call.script:
+        case "heartbeat":
+            worker = args["worker"]
+            return all(model.refusal(job_id, worker, token, "heartbeat") for job_id, token, _ in call.items)
+        case "answer_control":
+            return bool(model.refusal(args["id"], args["worker"], args["token"], "answer"))
+        case "claim":
+            return model.repeated(args["worker"], args["request"]) is not None
+        case "pause":
+            force, expected = bool(args["force"]), args["expected_version"]
+            return after.change_pause(asked_by(call), force=force, expected=expected) != "OK"
+        case "pause_some":
+            expected = args["expected_version"]
+            return after.change_narrow(args["name"], asked_by(call), expected=expected) != "OK"
+        case "end_pauses":
+            return not after.end_pause() and not model.narrow.due(model.clock)
     if call.script not in ANSWERS:
         return False
-    after = model.copy()
     ANSWERS[call.script](after, call)
     return after == model
 
 
 def _passage(call: Call, model: Model, clock: int) -> list[Command]:
+    if call.script == PAUSE_ENDS and call.items:
+        return [narrow_ends(call.items[0][0], clock)]
     if call.script == PAUSE_ENDS:
         return [("HSET", keys.PAUSE, "until", clock)]
     job = _job(call, model)

@@ -11,7 +11,8 @@ from sluicegate.model import Policy
 from sluicegate.store import jobs
 from sluicegate.store.connection import Store
 from sluicegate.store.scripts import Script
-from tests.random_walk.model import ALL, Attempts, Backoff, Pause, Request
+from tests.random_walk.model import ALL, Attempts, Backoff, Request
+from tests.random_walk.pauses import Pause
 from tests.random_walk.wishes import Asked
 from tests.support.job_builder import HOUR_MS
 
@@ -145,6 +146,17 @@ def change_pause(asked: Pause, *, by: str, force: bool = False, expected: int = 
     args |= {"mode": asked.mode or "", "reason": asked.reason or "", "until_ms": asked.until}
     args |= {"expected_version": expected}
     return Call("pause", (), args)
+
+
+def change_narrow(name: str, asked: Pause, *, by: str, expected: int = -1) -> Call:
+    """name: `<scope>=<value>`, of signs that need no encoding. expected: 0 for none in force."""
+    args = {"name": name, "value": name.partition("=")[2], "action": "pause" if asked.paused else "resume"}
+    args |= {"actor": by, "mode": asked.mode or "", "reason": asked.reason or "", "until_ms": asked.until}
+    return Call("pause_some", (), {**args, "expected_version": expected})
+
+
+def bring_back() -> Call:
+    return Call("bring_back")
 
 
 def policy_of(text: str) -> Policy:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sluicegate.model import Lane
 from sluicegate.store.rendering import fields
 from tests.random_walk.calls import Call, policy_of
-from tests.random_walk.model import Backoff, Model, ModelJob, Pause, Request
+from tests.random_walk.model import Backoff, Model, ModelJob, Request
+from tests.random_walk.pauses import Pause
 from tests.random_walk.wishes import IDS, UNKNOWN_ID, Asked
 
 Reply = list[Any]
@@ -48,8 +49,11 @@ def _claim(model: Model, call: Call, reply: Reply) -> None:
     """In the order of its checks, a promise too: a repeat is answered even while paused (Q-16, P-4)."""
     args = call.args
     still = model.repeated(args["worker"], args["request"])
+    of_worker = model.narrow.of_worker(args["worker"])
     if still is None and model.pause.paused:
         expected = "PAUSED"
+    elif still is None and of_worker:
+        expected = "WORKER_PAUSED"
     elif still is None and args["policy"] not in model.policies:
         expected = "UNKNOWN_POLICY"
     else:
@@ -57,6 +61,9 @@ def _claim(model: Model, call: Call, reply: Reply) -> None:
     assert _word(reply) == expected, f"claim answered {reply}, expected {expected}"
     if expected == "PAUSED":
         assert pause_of(reply[1]) == model.pause
+    elif expected == "WORKER_PAUSED" and of_worker:
+        assert (pause_of(reply[1]), reply[2]) == (model.pause, of_worker)
+        assert narrow_of(reply[3]) == model.narrow.pauses[of_worker]
     elif expected == "OK":
         record, now, _, opened, unseen = reply
         found = [(job_id, int(token)) for job_id, _, token, _ in opened]
@@ -71,8 +78,9 @@ def _claim(model: Model, call: Call, reply: Reply) -> None:
 
 def _heartbeat(model: Model, call: Call, reply: Reply) -> None:
     """It carries the pause and what operators want, so whoever misses every push learns it all the same."""
-    record, now, answers, *_ = reply
+    record, now, answers, version, records = reply
     assert pause_of(record) == model.pause
+    assert (int(version), narrows_of(records)) == (model.narrow.version, model.narrow.pauses)
     for (job_id, token, lease_ms), (word, *told) in zip(call.items, answers, strict=True):
         expected = model.heartbeat(job_id, call.args["worker"], token, int(now) + lease_ms)
         assert word == expected, f"heartbeat answered {word}, expected {expected}"
@@ -87,18 +95,33 @@ def _heartbeat(model: Model, call: Call, reply: Reply) -> None:
 
 def _pause(model: Model, call: Call, reply: Reply) -> None:
     before, args = model.pause, call.args
-    asked = Pause(
-        args["action"] == "pause",
-        args["mode"] or None,
-        args["reason"] or None,
-        args["actor"] if args["action"] == "pause" else None,
-        args["until_ms"],
-    )
-    word = model.change_pause(asked, force=bool(args["force"]), expected=args["expected_version"])
+    word = model.change_pause(asked_by(call), force=bool(args["force"]), expected=args["expected_version"])
     assert _word(reply) == word, f"pause answered {reply}, expected {word}"
     if word != "UNTIL_PASSED":
         assert pause_of(reply[0] if word == "OK" else reply[1]) == model.pause
     assert word == "OK" or model.pause == before
+
+
+def _pause_some(model: Model, call: Call, reply: Reply) -> None:
+    name = call.args["name"]
+    word = model.change_narrow(name, asked_by(call), expected=call.args["expected_version"])
+    kept = model.narrow.pauses.get(name, Pause(version=model.narrow.version))
+    if word == "OK":
+        assert reply[0] == "DONE", f"pause_some answered {reply}, expected {word}"
+        assert narrow_of(reply[1]) == kept
+    else:
+        version = [str(kept.version if kept.paused else 0)] if word == "VERSION_CONFLICT" else []
+        assert reply == [word, *version], f"pause_some answered {reply}, expected {word} {version}"
+
+
+def asked_by(call: Call) -> Pause:
+    """The pause, of all workers or a narrower one, as the call wants it."""
+    args = call.args
+    pausing = args["action"] == "pause"
+    by = args["actor"] if pausing else None
+    return Pause(
+        pausing, args["mode"] or None, (args["reason"] or None) if pausing else None, by, args["until_ms"]
+    )
 
 
 def _control(model: Model, call: Call, reply: Reply) -> None:
@@ -133,11 +156,17 @@ def _told_of(job: ModelJob, controls: list[str]) -> None:
 
 def _end_pauses(model: Model, _: Call, reply: Reply) -> None:
     resumed, lifted = reply
-    if model.end_pauses():
+    if model.end_pause():
         assert pause_of(resumed) == model.pause
     else:
         assert resumed == []
-    assert lifted == []
+    records = fields(lifted)
+    assert records.keys() == model.narrow.due(model.clock)
+    model.narrow = model.narrow.end(records)
+    for name, record in records.items():
+        ended = narrow_of(record)
+        assert not ended.paused
+        assert ended == model.narrow.pauses.get(name, ended)
 
 
 def pause_of(flat: list[str]) -> Pause:
@@ -146,6 +175,20 @@ def pause_of(flat: list[str]) -> Pause:
     mode, reason, by = (stored.get(name) for name in ("mode", "reason", "by"))
     until, version = int(stored.get("until", 0)), int(stored["version"])
     return Pause(stored["paused"] == "1", mode, reason or None, by, until, version)
+
+
+def narrow_of(record: str) -> Pause:
+    """A narrower pause from its record."""
+    head, _, who, why = record.split("\n", 3)
+    mode, version, _, _, until = head.split()
+    if mode == "lifted":
+        return Pause(version=int(version))
+    return Pause(True, mode, why or None, who, int(until), int(version))
+
+
+def narrows_of(flat: Sequence[str]) -> dict[str, Pause]:
+    """By name, from the records as they are stored."""
+    return {name: narrow_of(record) for name, record in fields(flat).items()}
 
 
 def _word(reply: Reply) -> str:
@@ -191,6 +234,7 @@ CHECKS: Final[dict[str, Callable[[Model, Call, Reply], None]]] = {
     "control": _control,
     "answer_control": _answer_control,
     "pause": _pause,
+    "pause_some": _pause_some,
     "end_pauses": _end_pauses,
 }
 ANSWERS: Final[dict[str, Callable[[Model, Call], Reply]]] = {
@@ -215,5 +259,6 @@ ANSWERS: Final[dict[str, Callable[[Model, Call], Reply]]] = {
     "retention": _each(lambda model, _, item: model.remove(*item)),
     "expire_leases": lambda model, call: _taken(model.expire(len(call.items), backoff=_backoff(call))),
     "forget_policies": _forget_policies,
+    "bring_back": lambda model, _: [model.bring_back()],
     "promote_due": lambda model, call: _taken(model.promote(call.args["limit"])),
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
 from sluicegate.model import TERMINAL, Lane, Policy
+from tests.random_walk.pauses import NONE, RUNNING, Narrow, Pause
 from tests.random_walk.wishes import NO_WISHES, Asked, Wishes
 
 Attempts = Sequence[tuple[str, int]]
@@ -30,20 +31,6 @@ class Backoff(NamedTuple):
 
     def wait(self, attempt: int) -> int:
         return int(min(self.base_ms * self.factor ** (attempt - 1), self.cap_ms))
-
-
-class Pause(NamedTuple):
-    """The record that claims check and that every claim and heartbeat reply carries (P-2, P-5)."""
-
-    paused: bool = False
-    mode: str | None = None
-    reason: str | None = None
-    by: str | None = None
-    until: int = 0
-    version: int = 0
-
-
-RUNNING: Final = Pause()
 
 
 class Request(NamedTuple):
@@ -89,6 +76,7 @@ class ModelJob:
 class Model:
     clock: int = 0
     pause: Pause = RUNNING
+    narrow: Narrow = NONE
     jobs: dict[str, ModelJob] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
     lanes: dict[tuple[Lane, str], tuple[str, ...]] = field(default_factory=dict)
@@ -142,14 +130,17 @@ class Model:
     def claim(
         self, policy: str, worker: str, limit: int, lease_ms: int, request: str, found: Attempts, now: int
     ) -> None:
-        """Open the attempts that a claim returned: each has to be the next one, and none may be left."""
+        """Open the attempts that a claim returned: each has to be the next one, and none may be left.
+
+        But for what a pause that was lifted may still hide.
+        """
         readable = self.policies[policy]
         self.promote(50)
         for job_id, token in found:
-            heads = self.heads(readable)
+            heads = self.heads(readable, hidden=True)
             assert job_id in heads, f"{job_id} is not at the head of a lane that {readable} may read"
-            best = min(heads.values())
-            assert heads[job_id] == best, f"{job_id} at {heads[job_id]} was claimed before {best}"
+            order, best = heads[job_id], min(self.heads(readable).values(), default=heads[job_id])
+            assert order <= best, f"{job_id} at {order} was claimed before {best}"
             job = self.jobs[job_id]
             assert token == job.token + 1, f"{job_id} was claimed with {token} after {job.token}"
             self._leave_lane(job)
@@ -346,7 +337,15 @@ class Model:
         self.pause = asked._replace(version=self.pause.version + 1)
         return "OK"
 
-    def end_pauses(self) -> bool:
+    def change_narrow(self, name: str, asked: Pause, *, expected: int) -> str:
+        word, self.narrow = self.narrow.change(name, asked, expected=expected, clock=self.clock)
+        return word
+
+    def bring_back(self) -> str:
+        word, self.narrow = self.narrow.bring_back()
+        return word
+
+    def end_pause(self) -> bool:
         """Whether the pause ended, since its time had come."""
         over = self.pause.paused and 0 < self.pause.until <= self.clock
         if over:
@@ -360,12 +359,16 @@ class Model:
         """The lane's class in which a job waits."""
         return next((kind for (_, kind), ids in self.lanes.items() if job.id in ids), None)
 
-    def heads(self, policy: Policy) -> dict[str, tuple[int, int]]:
-        """The first of each lane that the policy may read and that no limit holds back, with its order."""
+    def heads(self, policy: Policy, *, hidden: bool = False) -> dict[str, tuple[int, int]]:
+        """The first of each lane that the policy may read and that nothing holds back, with its order.
+
+        hidden: also of those that a claim may miss, since a pause was lifted and they are not given back yet.
+        """
         found = {}
         for (lane, kind), ids in self.lanes.items():
             job = self.jobs[ids[0]]
-            if admits(policy, lane) and self.has_room(lane):
+            free = not self.narrow.holds(lane) and (hidden or not self.narrow.may_hide(lane))
+            if free and admits(policy, lane) and self.has_room(lane):
                 found[job.id] = (-lane.priority, job.created if kind == "+r" else job.since)
         return found
 

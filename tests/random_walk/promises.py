@@ -26,6 +26,7 @@ CHANGES: Final[dict[str, set[tuple[str | None, str | None]]]] = {
 }
 """Which script may take a job from which status to which (spec 00, 3); those not listed, none."""
 SPENT: Final = frozenset({"fail", "release", "expire_leases"})
+NARROW: Final = frozenset({"pause_some", "end_pauses", "bring_back"})
 TOKENS: Final = frozenset({"heartbeat", "complete", "fail", "release", "cancel_ack"})
 
 
@@ -39,6 +40,7 @@ def kept(before: Model, call: Call, after: Model) -> None:
         assert grown == (after.pause != before.pause), "each change has a version of its own (P-2)"
     else:
         assert after.pause[:4] == before.pause[:4]
+    _of_narrow_pauses(before, call, after)
     for job_id in before.jobs.keys() | after.jobs.keys():
         old, new = before.jobs.get(job_id), after.jobs.get(job_id)
         statuses = (old.status if old else None, new.status if new else None)
@@ -46,6 +48,33 @@ def kept(before: Model, call: Call, after: Model) -> None:
             assert statuses in CHANGES.get(call.script, ()), f"{call.script} took {job_id} {statuses}"
         if old and new:
             _of_a_job(old, call, new)
+            if new.token != old.token:
+                mine = _pauses_of(old, call.args["worker"])
+                held = [
+                    name for name in mine & before.narrow.pauses.keys() if before.narrow.pauses[name].paused
+                ]
+                assert not held, f"{job_id} was opened while {held} were paused (P-12)"
+
+
+def _of_narrow_pauses(before: Model, call: Call, after: Model) -> None:
+    """Each change has a version of its own; what no operator and no time changes stays (P-12)."""
+    assert after.narrow.version >= before.narrow.version
+    for name in before.narrow.pauses.keys() | after.narrow.pauses.keys():
+        old, new = before.narrow.pauses.get(name), after.narrow.pauses.get(name)
+        if (old and old[:4]) != (new and new[:4]):
+            assert call.script in NARROW, f"{call.script} changed the pause of {name}"
+            assert (call.script == "bring_back") == (after.narrow.version == before.narrow.version)
+            assert call.script != "bring_back" or (old and not old.paused), f"{name} was lifted by nobody"
+
+
+def _pauses_of(job: ModelJob, worker: str) -> set[str]:
+    """Those that no attempt of the job by the worker may get past."""
+    return {
+        f"type={job.lane.type}",
+        f"repository={job.lane.repository}",
+        *(f"capability={each}" for each in job.lane.capabilities),
+        f"worker={worker}",
+    }
 
 
 def _of_a_job(old: ModelJob, call: Call, new: ModelJob) -> None:

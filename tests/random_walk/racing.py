@@ -17,8 +17,18 @@ import redis.exceptions as redis_errors
 from redis.asyncio.connection import AbstractConnection
 
 from sluicegate.errors import Conflict, OutcomeUnknown
-from sluicegate.model import Policy
-from sluicegate.store import cancellation, claims, dead_letters, endings, jobs, pause, retention, sweeping
+from sluicegate.model import PauseScope, Policy
+from sluicegate.store import (
+    cancellation,
+    claims,
+    dead_letters,
+    endings,
+    jobs,
+    narrow_pauses,
+    pause,
+    retention,
+    sweeping,
+)
 from sluicegate.store.connection import Store
 from sluicegate.store.scripts import Script
 from tests.random_walk.calls import Call
@@ -26,6 +36,9 @@ from tests.random_walk.linear import Run
 from tests.support.job_builder import HOUR_MS, JobBuilder
 
 POLICY: Final = Policy()
+PRIORITIES: Final = {"work": 0, "urgent": 5}
+"""Apart, so that no order between lanes rests on who came first within a millisecond."""
+NARROW: Final[list[tuple[PauseScope, str]]] = [("type", "work"), ("type", "urgent"), ("worker", "w2")]
 TROUBLE: Final = 0.06
 """The share of calls that each kind of trouble befalls."""
 
@@ -90,10 +103,8 @@ class Race:
         self.builder = JobBuilder(store)
         self.requests = itertools.count(1)
         self.submissions = [
-            self.builder.submission(
-                priority=self.dice.choice([0, 0, 0, 5]), max_attempts=self.dice.choice([1, 2])
-            )
-            for _ in range(self.dice.choice([2, 3, 4]))
+            self.builder.submission(kind, priority=PRIORITIES[kind], max_attempts=self.dice.choice([1, 2]))
+            for kind in self.dice.choices(("work", "urgent"), (3, 1), k=self.dice.choice([2, 3, 4]))
         ]
         self.ids = [each.id for each in self.submissions]
 
@@ -145,7 +156,7 @@ class Race:
 
     async def _operate(self, actor: str) -> None:
         acts = [self._cancel, self._redrive, self._redrive, self._purge, self._change_pause]
-        for act in self.dice.sample(acts, 4):
+        for act in self.dice.sample([*acts, self._pause_some], 5):
             await self._pause_for_breath()
             await act(actor)
 
@@ -181,6 +192,17 @@ class Race:
     async def _resume(self, actor: str, expected: int | None) -> None:
         force = self.dice.choice([True, False])
         await pause.change(self.store, action="resume", actor=actor, force=force, expected_version=expected)
+
+    async def _pause_some(self, actor: str) -> None:
+        """Some of the jobs, or one of the workers, for a while."""
+        scope, value = self.dice.choice(NARROW)
+        held: dict[str, Any] = {"scope": scope, "value": value, "actor": actor}
+        asked = {"mode": "drain", "reason": "repair", "expected_version": self.dice.choice([None, 0])}
+        with contextlib.suppress(Conflict, OutcomeUnknown):
+            await narrow_pauses.change(self.store, **held, action="pause", **asked)
+        await self._pause_for_breath()
+        with contextlib.suppress(Conflict, OutcomeUnknown):
+            await narrow_pauses.change(self.store, **held, action="resume")
 
     async def _sweep(self) -> None:
         for _ in range(6):

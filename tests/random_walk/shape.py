@@ -6,13 +6,16 @@ What no script reads (audit, notices, totals, the words of a history) does not c
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from sluicegate.store.rendering import fields
+from tests.random_walk.judging import narrows_of
 from tests.random_walk.model import Model, ModelJob
 
 Shape = tuple[Any, ...]
 
+_SCORE: Final = re.compile(r"\|\d{16}\|")
 UNREAD: Final = frozenset({"audit", "control", "counters", "events", "policies:used"})
 UNREAD_FIELDS: Final = frozenset(
     {
@@ -41,7 +44,7 @@ PRESENT: Final = frozenset(
     }
 )
 """Whether they are set, not to what."""
-IN_ORDER: Final = ("leases", "delayed", "ready", "parked")
+IN_ORDER: Final = ("leases", "delayed", "ready")
 
 
 def of_model(model: Model) -> Shape:
@@ -55,6 +58,10 @@ def of_model(model: Model) -> Shape:
         tuple(_memo(model, worker) for worker in sorted(model.memos)),
         model.pause[:4],
         _when(model.pause.until or None, model.clock),
+        tuple(
+            (name, pause[:4], _when(pause.until or None, model.clock))
+            for name, pause in model.narrow.pauses.items()
+        ),
         tuple(sorted(model.policies)),
         tuple(job.id for job in sorted(jobs, key=lambda job: job.created)),
         tuple(job.id for job in sorted(waiting, key=lambda job: job.since)),
@@ -81,6 +88,9 @@ def _of_key(name: str, value: Any, contents: dict[str, Any]) -> Any:
         return _hash(fields(value)) if ":" not in rest else "there"
     if first in IN_ORDER:
         return tuple(value[::2])
+    if first == "parked":
+        # By whom, of which shelf, after which others; without the score.
+        return tuple(_SCORE.sub("|", member) for member in value[::2])
     if first in ("status", "slots", "condemned"):
         return tuple(sorted(value[::2]))
     if first in ("lane", "dead"):
@@ -94,7 +104,10 @@ def _of_key(name: str, value: Any, contents: dict[str, Any]) -> Any:
         return tuple(stored.get(field) for field in ("paused", "mode", "reason", "by")), "until" in stored
     if name == "meta":
         stored = fields(value)
-        return stored.get("limits"), stored.get("limits_at")
+        return stored.get("limits"), stored.get("limits_at"), stored.get("pauses")
+    if name == "pauses":
+        found = sorted(narrows_of(value).items())
+        return tuple((name, pause[:4], pause.until > 0) for name, pause in found)
     return tuple(value)
 
 

@@ -14,7 +14,7 @@ from sluicegate.store.connection import Store
 from sluicegate.store.rendering import fields
 from tests.random_walk.calls import Call
 from tests.random_walk.comparison import Seen, Stored, acts, kinds
-from tests.random_walk.judging import pause_of
+from tests.random_walk.judging import narrows_of, pause_of
 
 _DIGEST: Final = """
 local names, dumps = redis.call('KEYS', ARGV[1]), {}
@@ -55,10 +55,20 @@ end
 local clock = redis.call('TIME')
 return clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
+_NARROW_ENDS: Final = """
+local record = redis.call('HGET', KEYS[1], ARGV[1])
+local moved = string.gsub(record, '^(%l+ %d+ %d+ %d+ )%d+', '%1' .. ARGV[2])
+return redis.call('HSET', KEYS[1], ARGV[1], moved)
+"""
 EVERYTHING: Final = keys.Q + "*"
 Command = tuple[Any, ...]
 DIGEST: Final[Command] = ("EVAL", _DIGEST, 0, EVERYTHING)
 LOOK: Final[Command] = ("EVAL", _LOOK, 0, EVERYTHING)
+
+
+def narrow_ends(name: str, until: int) -> Command:
+    """The end of a narrower pause is then."""
+    return ("EVAL", _NARROW_ENDS, 1, keys.PAUSES, name, until)
 
 
 async def digest(store: Store) -> str:
@@ -100,7 +110,8 @@ class Snapshot(NamedTuple):
             controls, _ = self.contents.get(f"job:{job_id}:controls", ((), ()))
             stored = fields(self.contents[f"job:{job_id}"])
             found[job_id] = Stored(stored, leases.get(job_id), kinds(events), acts(controls))
-        return Seen(found, pause_of(self.contents["pause"]), before, self.taken)
+        narrow = narrows_of(self.contents.get("pauses", ()))
+        return Seen(found, pause_of(self.contents["pause"]), narrow, before, self.taken)
 
 
 class Line:
