@@ -22,7 +22,7 @@ SEEN_OF_A_SECRET: Final = 3
 """Bytes that are shown though a secret may begin with them: fewer than any known value has, so that what a
 person types is echoed at once, nearly always. What goes on like a secret waits until it is decided what it
 is, however long that takes: shown by and by, it could be read before it is found."""
-QUIET_SECONDS: Final = 0.04
+QUIET_SECONDS: Final = 0.01
 """They are shown once nothing more has come for so long: output that comes in two parts is waited for."""
 
 
