@@ -8,11 +8,13 @@ from aiohttp import web
 
 from services.control.dashboard.live_board import LiveBoard
 from services.control.dashboard.rendering import Pages
+from services.control.handlers.many_jobs import ARTIFACTS
 from services.control.handlers.pages import BOARD, LIVE_EVENTS, PAGES, appended
 from services.control.handlers.static_files import FILES, files
 from services.control.handlers.terminal import TERMINAL_METRICS, TERMINALS
 from services.control.routes import ROUTES
 from services.control.terminals import Terminals
+from sluicegate.artifacts import open_store
 from sluicegate.http import METRICS, application
 from sluicegate.metrics import TerminalMetrics
 from sluicegate.settings import ControlSettings
@@ -29,6 +31,7 @@ def build(settings: ControlSettings, store: Store) -> web.Application:
     app[BOARD] = LiveBoard(store, notices, app[PAGES])
     app[LIVE_EVENTS] = LiveEvents(store, notices, partial(appended, app[PAGES]))
     app[FILES] = files()
+    app[ARTIFACTS] = open_store(settings)
     app[TERMINAL_METRICS] = TerminalMetrics(app[METRICS].registry)
     app[TERMINALS] = Terminals(settings, store, notices, app[TERMINAL_METRICS])
     app.on_cleanup.append(_close_reader)

@@ -7,7 +7,9 @@ from typing import Final
 from services.control.dashboard.forms import AnyForm
 from services.control.handlers import (
     audit_page,
+    dead_letters_page,
     job_actions,
+    jobs_page,
     live_sessions,
     pages,
     pauses_page,
@@ -16,6 +18,7 @@ from services.control.handlers import (
     system,
     task_runs,
     terminal,
+    workers_page,
 )
 from sluicegate.http import Endpoint
 from sluicegate.http.endpoints import WEBSOCKET
@@ -147,6 +150,18 @@ PAGES: Final = (
         method="GET", path="/events", handler=pages.overview_events, may="viewer",
         query=pages.PartsQuery, media="text/event-stream",
     ),
+    Endpoint(method="GET", path="/jobs", handler=jobs_page.show, may="viewer", login="/login"),
+    Endpoint(
+        method="POST", path="/jobs", handler=jobs_page.change, may="operator", login="/login", form=AnyForm
+    ),
+    Endpoint(
+        method="GET", path="/dead-letters", handler=dead_letters_page.show, may="viewer", login="/login"
+    ),
+    Endpoint(
+        method="POST", path="/dead-letters", handler=dead_letters_page.change, may="operator",
+        login="/login", form=AnyForm,
+    ),
+    Endpoint(method="GET", path="/workers", handler=workers_page.show, may="viewer", login="/login"),
     Endpoint(method="GET", path="/jobs/{id}", handler=pages.job, may="viewer", login="/login"),
     Endpoint(
         method="GET", path="/jobs/{id}/events", handler=pages.job_events, may="viewer",
