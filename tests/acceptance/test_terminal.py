@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,33 @@ def test_a_person_mends_what_an_agent_cannot(tmp_path: Path) -> None:
         at.out("jobs", "resume", "--summary", "wrote the file that was missing", job_id)
         until_sync(lambda: at.job(job_id)["status"] == "succeeded", "the task has ended", 60)
     assert origin.file("result", "fixed") == b"by a person\n"
+
+
+@pytest.mark.slow
+@pytest.mark.needs("tmux")
+def test_a_person_fixes_a_file_in_the_shell_of_tmux(tmp_path: Path) -> None:
+    """L-7, L-9, L-10: entered under a grant; what the shell wrote is published."""
+    origin = Origin(tmp_path / "remote")
+    with dev(tmp_path / "data") as running:
+        at = Deployment(running.url)
+        described = payload(origin, "until [ -s file ]; do sleep 0.1; done")
+        job_id = at.call("/api/queue/jobs", {"type": "task", "payload": described})["id"]
+        session = f"/api/task-runs/{job_id}/live-session"
+        until_sync(lambda: _status(at, session) == "ready", "the browser's session is ready", 60)
+        at.out("revoke", job_id)
+        at.out("live", "--open", "--provider", "tmux", job_id)
+        until_sync(lambda: _status(at, session) == "ready", "the session by tmux is ready", 60)
+        way = at.out("attach", job_id).strip()
+        assert way.startswith("tmux -S ") and way.endswith(" attach -r -t run")
+        with terminal(at.command("attach", "--write", "--ttl", "5", job_id), env=at.env) as person:
+            person.until("shell")
+            # All at once tmux takes for pasted text, and looks for no keys of its own in it.
+            subprocess.run(["tmux", "-S", way.split()[2], "select-pane", "-t", "run:0.3"], check=True)
+            person.type("echo by hand > file\r")
+            person.until("server exited", 60)
+            person.ended()
+        until_sync(lambda: at.job(job_id)["status"] == "succeeded", "the task has ended", 60)
+    assert origin.file("result", "file") == b"by hand\n"
 
 
 def _status(at: Deployment, path: str) -> str:

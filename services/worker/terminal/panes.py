@@ -188,5 +188,5 @@ def _environment(run: TaskRun) -> dict[str, str]:
     own = {"JOB_ID": run.ctx.job.id, "INBOX": str(run.place.inbox)}
     step = environment.for_step(os.environ, run.ctx.settings, {}, own)
     secret = {name for name, value in step.items() if run.ctx.redactor.text(value) != value}
-    mine = {"PS1": r"\w\$ ", "HISTFILE": ""}
+    mine = {"PS1": r"\W\$ ", "HISTFILE": ""}
     return {name: step[name] for name in step.keys() - secret - {"TMUX", "TMUX_PANE", "TMATE"}} | mine

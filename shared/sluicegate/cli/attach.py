@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from sluicegate.cli import attach_panes
 from sluicegate.cli.connection import run, url_option
 from sluicegate.model import MAX_GRANT_MINUTES
 from sluicegate.operations import terminal_messages as messages
@@ -24,6 +25,7 @@ from sluicegate.operations.terminal_messages import Attempt, GiveBack, Input, Re
 if TYPE_CHECKING:
     from sluicegate.client import Client
     from sluicegate.client.terminal import RemoteTerminal
+    from sluicegate.model import LiveSession
 
 LEAVE: Final = b"\x1d"
 INTERRUPT: Final = b"\x03"
@@ -46,7 +48,8 @@ INPUT_CHARACTERS: Final = 4000
 def attach(job_id: str, write: bool, minutes: int | None, url: str | None) -> None:
     """Watch the terminal of a running task, here. Ctrl-] leaves it, and gives the keyboard back.
 
-    Without --write nothing can be typed, and Ctrl-C leaves too.
+    Without --write nothing can be typed, and Ctrl-C leaves too. A session by tmux or tmate is entered by its
+    own command, on the worker's machine or through the relay; without a terminal that command is printed.
 
     \b
     Examples:
@@ -55,6 +58,14 @@ def attach(job_id: str, write: bool, minutes: int | None, url: str | None) -> No
     """
     if minutes is not None and not write:
         raise click.UsageError("--ttl goes with --write")
+
+    async def look(client: Client) -> LiveSession:
+        return await client.runs.live_session(job_id)
+
+    session = run(url, look)
+    if session.provider != "browser":
+        attach_panes.attach(session, write, minutes, url)
+        return
     if write and not sys.stdin.isatty():
         raise click.UsageError("--write needs a terminal to type in")
 
