@@ -96,5 +96,5 @@ SUBJECT: Final = Subject(
     says="ten finished steps rebuilt and verified on 5,000 files",
     rounds=rounds,
     long=True,
-    limit_seconds=180.0,
+    limit_seconds=400.0,
 )

@@ -77,5 +77,6 @@ SUBJECTS: Final = (
         says=f"the same on a tree of {LARGE:,} files",
         rounds=partial(rounds, files=LARGE, steps=8),
         long=True,
+        limit_seconds=300.0,
     ),
 )
