@@ -11,6 +11,7 @@ from services.control.handlers import (
     job_actions,
     jobs_page,
     live_sessions,
+    new_job_page,
     pages,
     pauses_page,
     sessions,
@@ -18,6 +19,7 @@ from services.control.handlers import (
     system,
     task_runs,
     terminal,
+    tokens_page,
     workers_page,
 )
 from sluicegate.http import Endpoint
@@ -160,6 +162,15 @@ PAGES: Final = (
     Endpoint(
         method="POST", path="/dead-letters", handler=dead_letters_page.change, may="operator",
         login="/login", form=AnyForm,
+    ),
+    Endpoint(method="GET", path="/jobs/new", handler=new_job_page.show, may="operator", login="/login"),
+    Endpoint(
+        method="POST", path="/jobs/new", handler=new_job_page.change, may="operator", login="/login",
+        form=AnyForm,
+    ),
+    Endpoint(method="GET", path="/tokens", handler=tokens_page.show, may="admin", login="/login"),
+    Endpoint(
+        method="POST", path="/tokens", handler=tokens_page.change, may="admin", login="/login", form=AnyForm
     ),
     Endpoint(method="GET", path="/workers", handler=workers_page.show, may="viewer", login="/login"),
     Endpoint(method="GET", path="/jobs/{id}", handler=pages.job, may="viewer", login="/login"),

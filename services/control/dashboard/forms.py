@@ -50,6 +50,10 @@ class Filled:
     def get(self, name: str, default: str = "") -> str:
         return self._values.get(name, [default])[-1]
 
+    @property
+    def names(self) -> list[str]:
+        return list(self._values)
+
     def all(self, name: str) -> list[str]:
         return list(self._values.get(name, ()))
 
@@ -69,7 +73,9 @@ class Filled:
     def refused(self, error: RequestError) -> Self:
         """The same, with what is wrong."""
         self.refusal, self.code = error.detail, error.code
-        self.errors = {each["path"]: each["message"] for each in error.extra.get("errors", ())}
+        for each in error.extra.get("errors", ()):
+            self.errors[each["path"]] = each["message"]
+            self.errors.setdefault(each["path"].partition("[")[0], each["message"])
         return self
 
 

@@ -45,6 +45,7 @@ class Pages:
             control_lines=control_lines,
             is_id=lambda text: ID_PATTERN.match(text or "") is not None,
             number=number,
+            passed=lambda moment: from_rfc3339(moment) <= now_ms(),
             pairs=lambda words: [(word, word.replace("_", " ")) for word in words],
             pause_name=pause_name,
             span=span,
