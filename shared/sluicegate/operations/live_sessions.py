@@ -22,7 +22,20 @@ from sluicegate.store.live_sessions import Known, Ways
 from sluicegate.times import from_rfc3339
 
 CONFLICT: Final = "live_session_state_conflict"
-Way = Annotated[str, Meta(min_length=1, max_length=2_000)]
+Way = Annotated[
+    str,
+    Meta(max_length=2_000, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", description="on one line, printable"),
+]
+"""People copy it into their shells."""
+Page = Annotated[
+    str,
+    Meta(
+        max_length=2_000,
+        pattern=r"^(https?://|/[A-Za-z0-9])[!-~]*$(?!\n)",
+        description="an address, or a path of this deployment",
+    ),
+]
+"""People follow it."""
 
 
 class CreateCall(Call):
@@ -51,8 +64,8 @@ class ReportCall(Held):
     provider: LiveProvider | None = None
     attach_ro: Way | None = None
     attach_rw: Way | None = None
-    web_ro: Way | None = None
-    web_rw: Way | None = None
+    web_ro: Page | None = None
+    web_rw: Page | None = None
     tmate_session_name: Way | None = None
     tmate_socket_path: Way | None = None
     expires_at: Annotated[str, Meta(description="an earlier end than the settings set")] | None = None

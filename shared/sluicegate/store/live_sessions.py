@@ -6,6 +6,7 @@ opened only for a grant.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ LOOK_MS: Final = 10_000
 OPENING_MS: Final = 60_000
 """So long a run may run without taking up a session that was asked for."""
 
+_OWN: Final = re.compile(r"/[A-Za-z0-9]")
 Report = Literal["starting", "ready", "ended", "error"]
 
 
@@ -252,7 +254,8 @@ def _allowed(ways: Ways, store: Store) -> Ways:
 
 
 def _is_own(page: str | None) -> bool:
-    return page is not None and page.startswith("/") and not page.startswith("//")
+    """Browsers take `//host`, and `/` before a backslash or a tab, for other hosts."""
+    return page is not None and _OWN.match(page) is not None
 
 
 async def _sealed(store: Store, job_id: str, token: int, ways: Ways) -> str:

@@ -168,6 +168,35 @@ async def test_what_is_refused_with_a_conflict(control: ClientSession, store: St
     assert [problem["code"] for (_, problem), _ in cases] == [code for _, code in cases]
 
 
+@pytest.mark.parametrize(
+    "ways",
+    [
+        {"webRo": "javascript:alert(1)"},
+        {"webRo": "//elsewhere/x"},
+        {"webRw": "/\\elsewhere/x"},
+        {"webRw": "/\t/elsewhere/x"},
+        {"attachRo": "ssh x\nrm -rf ~"},
+        {"attachRw": "\x1b]0;x\x07"},
+        {"attachRo": ""},
+        {"expiresAt": "tomorrow"},
+    ],
+    ids=str,
+)
+async def test_a_way_in_is_one_that_can_be_shown(
+    control: ClientSession, store: Store, ways: dict[str, str]
+) -> None:
+    """A worker on another machine is not believed: people copy its commands and follow its addresses."""
+    job = await running(store)
+    before = dump(store.settings.redis_url)
+    code, problem = await reported(control, job, provider="tmate", **ways)
+    assert (code, problem["code"], problem["errors"][0]["path"]) == (
+        422,
+        "validation_failed",
+        next(iter(ways)),
+    )
+    assert dump(store.settings.redis_url) == before
+
+
 async def test_a_heartbeat_of_the_session_alone(control: ClientSession, store: Store) -> None:
     """L-8."""
     job = await ready(control, store)
