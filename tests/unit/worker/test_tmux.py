@@ -70,12 +70,17 @@ async def test_watching_then_a_grant_then_watching_again(run: Any, tmux: Tmux, m
                 writer.type("hello\r")
                 await until(lambda: "got:hello" in watcher.screen, "the agent has got it, and all see it")
                 await until(lambda: run.ctx.terminal.size.columns == 140, "the terminal is as wide as hers")
-                tmux.look(granted("ann", seconds=0.1))
-                await until(lambda: "[detached" in writer.screen, "her time is over")
+                tmux.look(granted("bob"))
+                await until(lambda: "[detached" in writer.screen, "another one has the grant")
+            await obeyed(tmux)
+            with attached(ways.attach_rw) as bob:
+                await until(lambda: bob.is_in and "got:hello" in bob.screen, "he is in")
+                tmux.look(granted("bob", seconds=0.1))
+                await until(lambda: "[detached" in bob.screen, "his time is over")
             then = await tmux.grant_over()
             assert then.attach_ro != ways.attach_ro
             with attached(ways.attach_rw) as late:
-                await until(late.process.poll, "the way that she was told leads nowhere")
+                await until(late.process.poll, "the way that they were told leads nowhere")
             assert watcher.is_in and "watched" not in watcher.screen
             with attached(then.attach_ro) as newcomer:
                 await until(lambda: "got:hello" in newcomer.screen, "the new way is one to watch")
