@@ -14,6 +14,7 @@ from sluicegate.store import pause as pause_record
 from sluicegate.store import workers as presence
 from sluicegate.store.connection import Store
 from sluicegate.store.jobs import JobFilter
+from sluicegate.store.workers import Presence
 from sluicegate.times import from_rfc3339, now_ms
 
 LATEST: Final = 25
@@ -47,7 +48,7 @@ class Board(Struct, frozen=True, kw_only=True):
     system: SystemState
     pauses: list[NarrowPause]
     counts: Counts
-    workers: int
+    workers: list[Presence]
     jobs: list[Row]
     drain: Drain | None
 
@@ -63,7 +64,7 @@ async def look(store: Store, *, with_drain: bool = False) -> Board:
         system=system,
         pauses=(await narrow_pauses.read(store)).items,
         counts=counts,
-        workers=len(await presence.listing(store)),
+        workers=await presence.listing(store),
         jobs=[Row.of(job) for job in latest],
         drain=await progress(store, counts, system) if with_drain and system.workers_paused else None,
     )

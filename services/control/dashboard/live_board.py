@@ -23,13 +23,14 @@ PARTS: Final[Mapping[str, Callable[[Board], Any]]] = {
     "banner": lambda board: (
         board.system,
         board.pauses,
-        board.workers,
+        len(board.workers),
         board.counts.running,
         board.counts.stale_running,
     ),
     "counts": lambda board: board.counts,
     "jobs": lambda board: board.jobs,
     "strip": lambda board: board.system,
+    "workers": lambda board: board.workers,
     "drain": lambda board: (board.system, board.drain, board.counts),
 }
 """The parts of the page, and what each shows: a part is sent again when that differs."""

@@ -14,7 +14,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from services.control.dashboard import actions, job_page
-from services.control.dashboard.board import Row, look
+from services.control.dashboard.board import Row, look, shown_status
 from services.control.dashboard.live_board import GAP_SECONDS, LONGEST_SECONDS, LiveBoard
 from services.control.dashboard.rendering import Pages, has_xterm, policy
 from sluicegate.errors import NotFound, SluicegateError
@@ -172,12 +172,12 @@ async def job_events(request: web.Request) -> web.StreamResponse:
 async def _follow(request: web.Request, stream: EventStream, follower: Follower, job_id: str) -> None:
     """Send what is new until the job has ended and everything was sent, or raise NotFound."""
     store, pages, waiting = request.app[STORE], request.app[PAGES], request.app[LONG_REQUESTS]
-    shown: tuple[Job, SystemState] | None = None
+    told: tuple[Job, str, SystemState] | None = None
     while not waiting.over(request):
         over = follower.over  # before the job is read: what is shown last is how it ended
         found, system = await job_records.get(store, job_id), await pause_record.read(store)
-        if (found, system) != shown:
-            shown = (found, system)
+        if (now := (found, shown_status(found), system)) != told:
+            told = now
             values = {"job": found, "system": system, **await _standing(request, found)}
             await stream.send(
                 _text("".join(pages.render(each, **values) for each in LIVE_PARTS)), event="put"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from services.control.dashboard.board import look
 from services.control.handlers.pages import page, shown
 from sluicegate.http import STORE
-from sluicegate.store import workers
 
 
 @page
 async def show(request: web.Request) -> web.Response:
-    return await shown(request, "workers.html", workers=await workers.listing(request.app[STORE]))
+    board = await look(request.app[STORE])
+    return await shown(request, "workers.html", board=board, live="/events?parts=strip,workers")

@@ -155,14 +155,33 @@ async def test_a_viewer_only_looks_at_lists(closed: ClientSession, store: Store,
     )
 
 
+def presence(worker_id: str, **said: Any) -> Presence:
+    about: dict[str, Any] = {
+        "host": "build-1", "pid": 7, "version": "0.1.0", "transport": "redis", "capabilities": ["git"],
+        "types": None, "slots": 4, "state": "idle", "jobs": [], **said,
+    }  # fmt: skip
+    return Presence(worker_id=worker_id, **about)
+
+
 async def test_the_workers_and_what_they_do(control: ClientSession, store: Store) -> None:
     assert "None. Jobs wait until one comes" in words(await look(control, "/workers"))
     job = await given.running(store)
-    there = Presence(
-        worker_id=NASTY, host="build-1", pid=7, version="0.1.0", transport="redis", capabilities=["git"],
-        types=None, slots=4, state="paused_at_checkpoint", jobs=[job.id], paused_jobs=[job.id],
-    )  # fmt: skip
+    there = presence(NASTY, state="paused_at_checkpoint", jobs=[job.id], paused_jobs=[job.id])
     await workers.announce(store, there)
     page = await look(control, "/workers")
     assert NASTY not in page
     assert f"{NASTY} Paused at checkpoint 1 of 4 {job.id[-12:]} waits any type git build-1" in words(page)
+
+
+async def test_an_open_page_of_the_workers_follows_them(control: ClientSession, store: Store) -> None:
+    """It is sent its own parts and no others."""
+    async with control.get("/events?parts=strip,workers") as live:
+        while "data:" not in (first := (await live.content.readuntil(b"\n\n")).decode()):
+            pass
+        assert 'id=\\"workers\\"' in first and 'id=\\"counts\\"' not in first
+        await workers.announce(store, presence("worker-9"))
+        while "worker-9" not in (sent := (await live.content.readuntil(b"\n\n")).decode()):
+            pass
+        assert 'id=\\"workers\\"' in sent
+    async with control.get("/events?parts=none") as refused:
+        assert refused.status == 422
