@@ -48,6 +48,7 @@ def test_without_a_key_nothing_is_sealed() -> None:
 @pytest.mark.parametrize(
     "value",
     ["nothing", "a:", "a:AAAA", "bad id:" + OLD.partition(":")[2], f"{OLD},{OLD}", "a:not base64"],
+    ids=["no id", "no key", "a short key", "a bad id", "an id twice", "no base64"],
 )
 def test_a_wrong_setting_is_told_without_the_key(value: str) -> None:
     with pytest.raises(ValueError) as wrong:
