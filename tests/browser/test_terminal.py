@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -137,6 +138,28 @@ async def test_a_run_is_watched_and_typed_into(
             ".find((each) => each.textContent.includes('true'))).color"
         )
         assert colour == "rgb(120, 200, 80)"
+
+
+async def test_the_card_counts_down_and_is_copied_from(
+    browser: Browser, site: str, settings: Settings, store: Store
+) -> None:
+    """L-13: how long the grant lasts, the command to attach, a message; on the open page."""
+    async with (
+        published(settings, store) as run,
+        opened(
+            browser, f"{site}jobs/{run.job.id}", permissions=["clipboard-read", "clipboard-write"]
+        ) as page,
+    ):
+        await expect(page.locator("#session")).to_contain_text("nobody")
+        await live.session(store, run.job.id, 1, granted_to="ann")
+        await expect(page.locator("#session")).to_contain_text(re.compile(r"ann, \d+:\d\d left"))
+        await page.locator("#session .copy").first.click()
+        await expect(page.locator("#session .copy").first).to_have_text("Copied")
+        assert await page.evaluate("navigator.clipboard.readText()") == f"sluicegate attach {run.job.id}"
+        await page.get_by_role("link", name="Send a message").click()
+        await page.get_by_role("textbox", name="Message").fill("look at the tests")
+        await button(page, "Send a message")
+        await expect(page.locator("#controls")).to_contain_text("look at the tests")
 
 
 async def test_without_xterm_it_is_plain_text(

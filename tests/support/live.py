@@ -18,12 +18,15 @@ async def session(
     for_ms: int = HOUR_MS,
 ) -> None:
     """The run's session, held by the attempt of this token; with a grant when `granted_to` is given."""
-    until = await store.now_ms() + for_ms
-    grant = ["rw_by", granted_to, "rw_until", until] if granted_to else []
+    now = await store.now_ms()
+    grant = ["rw_by", granted_to, "rw_until", now + for_ms] if granted_to else []
+    times = ["created_at", now, "heard_at", now, "expires_at", now + HOUR_MS]
     key = keys.job_live(job_id)
     await store.commands(
         ("DEL", key),
-        ("HSET", key, "id", "session-1", "provider", "browser", "status", status, "token", token, *grant),
+        ("HSET", key, "id", "session-1", "provider", "browser", "status", status, "token", token),
+        ("HSET", key, "worker", "worker-1", *times, *grant),
+        ("HINCRBY", keys.job(job_id), "live", 1),
         ("PEXPIRE", key, HOUR_MS),
         ("XADD", keys.EVENTS, "*", "kind", "live", "jobs", job_id),
     )

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from sluicegate.errors import Invalid
-from sluicegate.model import Job, RecoveryAction
+from sluicegate.model import Job, LiveSession, RecoveryAction
 from sluicegate.operations import run_control, task_payload
 from sluicegate.operations.retries import RETRYABLE
 from sluicegate.operations.run_state import live_control
@@ -16,18 +16,25 @@ from sluicegate.store.controls import Action as Control
 
 
 class Action(Struct, frozen=True, kw_only=True):
-    """name: in its address. control: of the run, if it is one. hard: with all its processes stopped."""
+    """name: in its address. control: of the run, if it is one. hard: with all its processes stopped.
+
+    asks: what the form of one that is no control of the run asks for. will: what will happen, in words.
+    """
 
     name: str
     label: str
     control: Control | None = None
     hard: bool = False
     grave: bool = False
+    asks: tuple[str, ...] = ("reason",)
+    will: str = ""
 
     @property
     def fields(self) -> frozenset[str]:
-        """What its form asks for beside a reason."""
-        return run_control.FIELDS[self.control] - {"hard"} if self.control else frozenset()
+        """What its form asks for."""
+        if self.control is None:
+            return frozenset(self.asks)
+        return run_control.FIELDS[self.control] - {"hard"} | {"reason"}
 
     @property
     def needs_step(self) -> bool:
@@ -39,13 +46,88 @@ ACTIONS: Final = {
     for each in (
         Action(name="cancel", label="Cancel", grave=True),
         Action(name="retry", label="Retry"),
-        Action(name="pause", label="Pause", control="pause"),
-        Action(name="stop", label="Stop at once", control="pause", hard=True),
-        Action(name="takeover", label="Take over", control="takeover"),
-        Action(name="resume", label="Resume", control="resume"),
-        Action(name="retry_step", label="Run again", control="retry_step"),
-        Action(name="hard_reset_step", label="Run again in rebuilt files", control="hard_reset_step"),
-        Action(name="resume_from_step", label="Go on from here", control="resume_from_step", grave=True),
+        Action(
+            name="pause",
+            label="Pause",
+            control="pause",
+            will="It goes on to its next checkpoint, between stages, steps and attempts, and waits there.",
+        ),
+        Action(
+            name="stop",
+            label="Stop at once",
+            control="pause",
+            hard=True,
+            will=(
+                "Every process of the run stands still, at once. Nothing is lost; a connection that one "
+                "holds may time out meanwhile."
+            ),
+        ),
+        Action(
+            name="takeover",
+            label="Take over",
+            control="takeover",
+            will="It waits at its next checkpoint, and everyone sees that the run is yours.",
+        ),
+        Action(
+            name="resume",
+            label="Resume",
+            control="resume",
+            will="It goes on where it waits. A summary is kept for the agent's next prompt.",
+        ),
+        Action(
+            name="retry_step",
+            label="Run again",
+            control="retry_step",
+            will=(
+                "What runs now is interrupted, and the step is run again. It uses no attempt of its budget."
+            ),
+        ),
+        Action(
+            name="hard_reset_step",
+            label="Run again in rebuilt files",
+            control="hard_reset_step",
+            will=(
+                "What runs now is interrupted. The files are rebuilt from the last finished step, and the "
+                "step is run again in them."
+            ),
+        ),
+        Action(
+            name="resume_from_step",
+            label="Go on from here",
+            control="resume_from_step",
+            grave=True,
+            will=(
+                "What runs now is interrupted. The saved results of this step and of all behind it are "
+                "dropped, and they are run again."
+            ),
+        ),
+        Action(
+            name="message",
+            label="Send a message",
+            asks=("message",),
+            will="It stands at once in the run's inbox, and in the agent's next prompt.",
+        ),
+        Action(
+            name="open_session",
+            label="Open a terminal",
+            asks=("provider",),
+            will="The run's worker opens a terminal on it. Whoever may see this page may watch.",
+        ),
+        Action(
+            name="grant",
+            label="Ask for the keyboard",
+            asks=("ttlMinutes",),
+            will=(
+                "You may type into the run's terminal until the time is over. Whoever has the keyboard now "
+                "loses it. What is typed goes to what runs there."
+            ),
+        ),
+        Action(
+            name="revoke",
+            label="End the session",
+            grave=True,
+            will="The terminal is closed to everyone, at once. The run goes on.",
+        ),
     )
 }
 RECOVERY: Final[tuple[RecoveryAction, ...]] = ("retry_step", "hard_reset_step", "resume_from_step")
@@ -67,6 +149,18 @@ def offered(job: Job, shown: str) -> list[Action]:
     if not (held and wanted is not None and wanted.takeover):
         names.append("takeover")
     return [ACTIONS[name] for name in (*names, "cancel")]
+
+
+def offered_of_session(job: Job, session: LiveSession | None) -> list[Action]:
+    """What can be done with a task's terminal, and to its agent."""
+    if job.type != "task" or job.terminal or job.cancel_requested_at:
+        return []
+    names = ["message"]
+    if session is None or session.status in ("revoked", "ended", "error"):
+        names.append("open_session")
+    else:
+        names += ["grant", "revoke"] if session.status == "ready" else ["revoke"]
+    return [ACTIONS[name] for name in names]
 
 
 def steps(job: Job) -> list[Step]:
@@ -107,28 +201,5 @@ def consequence(action: Action, job: Job, shown: str) -> str:
             )
         case "retry":
             return "A new job with the same body waits in its lane. This one stays as it is."
-        case "pause":
-            return "It goes on to its next checkpoint, between stages, steps and attempts, and waits there."
-        case "stop":
-            return (
-                "Every process of the run stands still, at once. Nothing is lost; a connection that one "
-                "holds may time out meanwhile."
-            )
-        case "takeover":
-            return "It waits at its next checkpoint, and everyone sees that the run is yours."
-        case "resume":
-            return "It goes on where it waits. A summary is kept for the agent's next prompt."
-        case "retry_step":
-            return (
-                "What runs now is interrupted, and the step is run again. It uses no attempt of its budget."
-            )
-        case "hard_reset_step":
-            return (
-                "What runs now is interrupted. The files are rebuilt from the last finished step, and the "
-                "step is run again in them."
-            )
         case _:
-            return (
-                "What runs now is interrupted. The saved results of this step and of all behind it are "
-                "dropped, and they are run again."
-            )
+            return action.will

@@ -44,6 +44,7 @@ class Pages:
             clock=clock,
             control_lines=control_lines,
             is_id=lambda text: ID_PATTERN.match(text or "") is not None,
+            left=left,
             number=number,
             passed=lambda moment: from_rfc3339(moment) <= now_ms(),
             pairs=lambda words: [(word, word.replace("_", " ")) for word in words],
@@ -52,6 +53,7 @@ class Pages:
             static=static_address,
             status_name=status_name,
             stepped=stepped,
+            told=told,
             version=sluicegate.__version__,
         )
         self._environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
@@ -111,6 +113,20 @@ def age(moment: str | None, *, ago: bool = False) -> Markup:
     return Markup('<time datetime="{}" title="{}" data-age="{}">{} {}{}</time>').format(
         moment, _plain(moment), tail, seconds // size, unit, tail
     )
+
+
+def left(moment: str) -> Markup:
+    """'until 2026-01-31 12:00:00 UTC', as an element that static/live.js turns into a countdown."""
+    return Markup('<time datetime="{}" title="until {}" data-left>until {}</time>').format(
+        moment, _plain(moment), _plain(moment)
+    )
+
+
+def told(about: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a control event says of itself: each name, and its value in words."""
+    return [
+        (name, "yes" if value is True else str(value)) for name, value in about.items() if value is not None
+    ]
 
 
 def span(seconds: float) -> str:

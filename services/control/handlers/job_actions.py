@@ -12,8 +12,10 @@ from services.control.handlers.pages import page, shown
 from sluicegate.errors import NotFound, RequestError
 from sluicegate.http import STORE, identity
 from sluicegate.model import Job
-from sluicegate.operations import retries, run_control
+from sluicegate.operations import live_sessions, messages, retries, run_control
 from sluicegate.operations.calls import CancelCall, RetryCall
+from sluicegate.operations.live_sessions import CreateCall, GrantCall, RevokeCall
+from sluicegate.operations.messages import MessageCall
 from sluicegate.operations.run_control import ControlCall
 from sluicegate.store import cancellation
 from sluicegate.store import jobs as job_records
@@ -31,6 +33,8 @@ async def act(request: web.Request) -> web.Response:
     """Done, and back to the job; refused, the form again with why."""
     action, job, filled = _action(request), await _job(request), await Filled.read(request)
     try:
+        if action.name == "grant":
+            return await _granted(request, job, filled)
         target = await _carry_out(request, action, job.id, filled)
     except RequestError as error:
         return await _asked(request, action, await _job(request), filled.refused(error), status=error.status)
@@ -46,9 +50,27 @@ async def _carry_out(request: web.Request, action: Action, job_id: str, filled: 
     if action.name == "retry":
         reason = filled.call(RetryCall).reason
         return (await retries.retry(store, job_id, actor=actor, reason=reason)).job.id
+    if action.name == "message":
+        await messages.send(store, job_id, filled.call(MessageCall), actor=actor)
+        return job_id
+    if action.name == "open_session":
+        await live_sessions.create(store, job_id, filled.call(CreateCall), actor=actor)
+        return job_id
+    if action.name == "revoke":
+        await live_sessions.revoke(store, job_id, filled.call(RevokeCall), actor=actor)
+        return job_id
     more = {"hard": "true"} if action.hard else {}
     call = filled.call(ControlCall, action=str(action.control), **more)
     return (await run_control.control(store, job_id, call, actor=actor)).id
+
+
+async def _granted(request: web.Request, job: Job, filled: Filled) -> web.Response:
+    """Back to the job, whose terminal now takes what is typed; or the ways to write, which are told once."""
+    store, actor = request.app[STORE], identity(request).user_id
+    answer = await live_sessions.grant(store, job.id, filled.call(GrantCall), actor=actor)
+    if answer.attach_rw is None:
+        raise web.HTTPSeeOther(f"/jobs/{job.id}")
+    return await shown(request, "granted.html", job=job, granted=answer)
 
 
 async def _asked(

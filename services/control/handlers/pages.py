@@ -31,7 +31,9 @@ from sluicegate.http import (
 from sluicegate.http.sse import frame
 from sluicegate.model import Event, Job, SystemState
 from sluicegate.operations import ladder, why
+from sluicegate.store import controls
 from sluicegate.store import jobs as job_records
+from sluicegate.store import live_sessions as live_records
 from sluicegate.store import pause as pause_record
 from sluicegate.store.live_events import Follower, LiveEvents
 
@@ -45,8 +47,11 @@ LIVE_PARTS: Final = (
     "parts/actions.html",
     "parts/recovery.html",
     "parts/why.html",
+    "parts/session.html",
+    "parts/controls.html",
 )
 """Of the page of a job: what is sent again when the job or the pause changes."""
+CONTROLS_SHOWN: Final = 50
 RETRY_AFTER_SECONDS: Final = 1
 NOTHING_SEEN: Final = "0-0"
 OF_THE_LADDER: Final = tuple(f"<code>{prefix}".encode() for prefix in ladder.OF_THE_LADDER)
@@ -201,13 +206,18 @@ async def _follow(request: web.Request, stream: EventStream, follower: Follower,
 
 async def _standing(request: web.Request, job: Job) -> dict[str, Any]:
     """How the job is, what it waits for, and what the reader may do about it."""
-    row = Row.of(job)
+    row, store = Row.of(job), request.app[STORE]
+    known = await live_records.read(store, job.id) if job.type == "task" else None
+    session = known.session if known else None
     return {
         "row": row,
         "may_act": identity(request).at_least("operator"),
         "offers": actions.offered(job, row.shown),
         "steps": actions.steps(job),
-        "reasons": (await why.of(request.app[STORE], job)).reasons,
+        "reasons": (await why.of(store, job)).reasons,
+        "session": session,
+        "session_offers": actions.offered_of_session(job, session),
+        "controls": await controls.latest(store, job.id, CONTROLS_SHOWN),
     }
 
 

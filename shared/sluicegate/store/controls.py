@@ -134,6 +134,12 @@ async def page(
     return shown, shown[-1].id if len(entries) > limit else None
 
 
+async def latest(store: Store, job_id: str, limit: int) -> list[ControlEvent]:
+    """What was done to a run lately, newest first; nothing for a job that is gone."""
+    entries = await store.command("XREVRANGE", keys.job_controls(job_id), "+", "-", "COUNT", limit)
+    return [event(job_id, entry) for entry in entries]
+
+
 def event(job_id: str, entry: tuple[str, Sequence[str]]) -> ControlEvent:
     event_id, flat = entry
     stored = rendering.fields(flat)

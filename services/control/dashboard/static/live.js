@@ -48,6 +48,21 @@ function tick() {
     const [unit, name] = seconds < 60 ? [1, "s"] : seconds < 3600 ? [60, "min"] : seconds < 86400 ? [3600, "h"] : [86400, "d"];
     time.textContent = `${Math.floor(seconds / unit)} ${name}${time.dataset.age}`;
   }
+  for (const time of document.querySelectorAll("time[data-left]")) {
+    const seconds = Math.ceil((Date.parse(time.dateTime) - Date.now() + skew) / 1000);
+    time.textContent = seconds > 0 ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left` : "over";
+  }
+}
+
+async function copy(button) {
+  const text = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  } catch { // no clipboard here: then it is marked, to be copied by hand
+    getSelection().selectAllChildren(text);
+  }
 }
 
 function open() {
@@ -79,5 +94,10 @@ function follow() {
 }
 
 document.addEventListener("visibilitychange", follow);
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (button) copy(button);
+});
+page.classList.add("scripted");
 setInterval(tick, 1000);
 follow();
