@@ -20,9 +20,9 @@ def way(request: pytest.FixtureRequest) -> Way:
     return chosen
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """One for all tests of a module, without a worker."""
+    """One for all tests of the command line, which run in one process, without a worker."""
     folder = tmp_path_factory.mktemp("cli") / "data"
     with dev(folder, "--no-worker") as running:
         leftovers.LASTING.update({psutil.Process(running.pid), *running.descendants()})

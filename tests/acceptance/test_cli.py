@@ -17,6 +17,8 @@ from tests.support.command_line import UNKNOWN, WORKER, Deployment
 from tests.support.terminal import terminal
 from tests.support.wait import until_sync
 
+pytestmark = pytest.mark.xdist_group("command line")
+
 
 def test_a_task_comes_from_flags(deployment: Deployment) -> None:
     """70-27: enough for a task of one step; a wish that its runtime cannot fulfil is refused by its field."""

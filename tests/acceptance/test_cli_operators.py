@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.support.command_line import UNKNOWN, WORKER, Deployment
 from tests.support.terminal import terminal
+
+pytestmark = pytest.mark.xdist_group("command line")
 
 
 def test_cancelling_several_tells_of_each(deployment: Deployment, kind: str) -> None:
