@@ -22,11 +22,11 @@ async def session(
     grant = ["rw_by", granted_to, "rw_until", now + for_ms] if granted_to else []
     times = ["created_at", now, "heard_at", now, "expires_at", now + HOUR_MS]
     key = keys.job_live(job_id)
+    version = await store.command("HINCRBY", keys.job(job_id), "live", 1)
     await store.commands(
         ("DEL", key),
         ("HSET", key, "id", "session-1", "provider", "browser", "status", status, "token", token),
-        ("HSET", key, "worker", "worker-1", *times, *grant),
-        ("HINCRBY", keys.job(job_id), "live", 1),
+        ("HSET", key, "worker", "worker-1", "version", version, *times, *grant),
         ("PEXPIRE", key, HOUR_MS),
         ("XADD", keys.EVENTS, "*", "kind", "live", "jobs", job_id),
     )

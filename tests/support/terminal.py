@@ -75,7 +75,7 @@ def terminal(
     try:
         popen = subprocess.Popen(
             list(words), stdin=its_end, stdout=its_end, stderr=its_end, start_new_session=True,
-            env={**env, "TERM": "xterm-256color"}, preexec_fn=_take_control,  # noqa: PLW1509
+            env=_at_terminal(env), preexec_fn=_take_control,  # noqa: PLW1509
         )  # fmt: skip
     finally:
         os.close(its_end)
@@ -93,3 +93,9 @@ def _take_control() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     # Tests in the background of a shell ignore SIGINT, and what they start would inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _at_terminal(env: Mapping[str, str]) -> dict[str, str]:
+    """Without the size of another terminal, which a process of the tests may have in its environment."""
+    own = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
+    return {**own, "TERM": "xterm-256color"}

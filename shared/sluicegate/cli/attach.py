@@ -6,7 +6,6 @@ import asyncio
 import codecs
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -158,7 +157,8 @@ class _Attached:
             await self._resized.wait()
             self._resized.clear()
             if self._mine:
-                columns, rows = shutil.get_terminal_size()
+                # Not what COLUMNS says: that may be of another terminal, and does not change with this one.
+                columns, rows = os.get_terminal_size(sys.stdin.fileno())
                 size = Resize(columns=min(max(columns, 2), 1000), rows=min(max(rows, 1), 500))
                 await self._remote.send(size)
 
