@@ -30,13 +30,13 @@ def pytest_sessionfinish() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes `-n auto` means: each starts its own stores, and one store cannot be shared.
 
-    Most tests wait for processes, so that the cores have work for one more. They hash with one seed: a test's
-    name may hold a set, and all must name it alike.
+    Most tests wait for processes, so that even one core has work for two; a third on two cores only gets in
+    their way. They hash with one seed: a test's name may hold a set, and all must name it alike.
     """
     os.environ.setdefault("PYTHONHASHSEED", str(random.randrange(2**32)))
     if store_server.is_named():
         return 0
-    return min((os.cpu_count() or 1) + 1, 8)
+    return min(max(os.cpu_count() or 1, 2), 8)
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object) -> str | None:
