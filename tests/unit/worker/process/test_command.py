@@ -307,8 +307,11 @@ async def test_a_stopped_guard_is_continued(start: Any, heard: Heard) -> None:
     """C-12: a command that stops all that is its user's, as `kill -STOP -1` does."""
     command = await start("sh", "-c", "echo ready; sleep 60", grace=PATIENT)
     await heard.says("ready")
-    for each in started():
+    stopped = started()
+    for each in stopped:
         each.suspend()
+    # That may take a moment; one that stops only after the guard has looked waits out its grace.
+    await until(lambda: {each.status() for each in stopped} == {psutil.STATUS_STOPPED}, "all stand still")
     receipt = await asyncio.wait_for(command.stop(), 10)
     assert [each["signal"] for each in receipt["signals"]] == ["SIGINT", "SIGCONT"]
     assert not started()
