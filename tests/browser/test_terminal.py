@@ -180,7 +180,7 @@ async def test_without_xterm_it_is_plain_text(
 
 
 async def test_a_recording_is_replayed(browser: Browser, site: str, settings: Settings, store: Store) -> None:
-    """Played at a speed, stopped, and sought, forwards and back."""
+    """Played at a speed, stopped, and sought, forwards and back; the screen comes into a window that is too low for it."""
     cast = [
         {"version": 2, "width": 60, "height": 12},
         [0.1, "o", "first\r\n"], [1.5, "o", "second\r\n"], [100.0, "o", "third\r\n"],
@@ -192,11 +192,12 @@ async def test_a_recording_is_replayed(browser: Browser, site: str, settings: Se
     await transport.put_artifact(job.id, 1, "terminal/attempt-1.cast", content, "application/x-asciicast")
     await transport.close()
     await given.complete(store, job)
-    async with opened(browser, f"{site}jobs/{job.id}") as page:
+    async with opened(browser, f"{site}jobs/{job.id}", viewport={"width": 1280, "height": 640}) as page:
         await expect(page.locator("select[name=recording] option")).to_have_text(["attempt 1"])
         await expect(page.get_by_role("button", name="Watch", exact=True)).to_be_disabled()
         await page.locator(".player select").evaluate("(each) => (each.value = '16')")
         await button(page, "Replay")
+        await expect(page.locator("#screen")).to_be_in_viewport(ratio=0.9)
         await expect(screen(page)).to_contain_text("third")
         await expect(page.locator(".player output")).to_have_text("3.5 s of 3.5 s")
         slider = page.get_by_label("Place in the recording")

@@ -24,6 +24,11 @@ async function ready() {
   return screen;
 }
 
+// Whoever opens the screen means to look at it; xterm.js draws nothing on one that is below the window's edge.
+function look() {
+  box.scrollIntoView({ block: "nearest" });
+}
+
 async function call(path, body) {
   const headers = { "Content-Type": "application/json" };
   const csrf = document.querySelector("input[name=csrf]");
@@ -43,7 +48,7 @@ async function watch() {
   const opened = (socket = new WebSocket(url));
   opened.binaryType = "arraybuffer";
   let open = false;
-  opened.onopen = () => { open = true; screen.reset(); say("Watching"); show(); };
+  opened.onopen = () => { open = true; screen.reset(); say("Watching"); show(); look(); };
   opened.onmessage = (event) => (typeof event.data === "string" ? obey(JSON.parse(event.data)) : screen.write(new Uint8Array(event.data)));
   opened.onclose = async (event) => {
     if (socket !== opened) return;
@@ -138,6 +143,7 @@ async function replay() {
     if (!answer.ok) throw new Error("the recording cannot be had");
     player = new Player(await ready(), card.querySelector(".player"), await answer.text());
     say("Replaying");
+    look();
     player.play();
   } catch (error) {
     say(error.message);
