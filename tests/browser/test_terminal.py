@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from services.control.app import build as build_control
@@ -62,7 +63,7 @@ class Served:
         self.ready_path = "/readyz"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(settings: Settings, store: Store) -> AsyncIterator[str]:
     """Both services behind one address, as a deployment has them."""
     fields = msgspec.structs.asdict(settings)

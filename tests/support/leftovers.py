@@ -7,8 +7,9 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -16,13 +17,15 @@ from tests.support import store_server
 
 GRACE_SECONDS = 2.0
 LASTING: set[psutil.Process] = set()
-"""The servers that live as long as the session, and what they started."""
+"""The servers and the browser, which live as long as the session, and what they start."""
 
 
-async def tasks_left(grace_seconds: float = GRACE_SECONDS) -> list[str]:
-    """Tasks of this loop beside the caller's that are still there after the grace."""
+async def tasks_left(
+    known: Iterable[asyncio.Task[Any]] = (), grace_seconds: float = GRACE_SECONDS
+) -> list[str]:
+    """Tasks of this loop beside the caller's and `known` that are still there after the grace."""
     deadline = time.monotonic() + grace_seconds
-    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+    while others := asyncio.all_tasks() - {asyncio.current_task(), *known}:
         if time.monotonic() > deadline:
             return sorted(f"{task.get_name()}: {task.get_coro()}" for task in others)
         await asyncio.sleep(0.005)
@@ -34,28 +37,32 @@ def children() -> set[psutil.Process]:
     return {each for each in _descendants() if _lives(each)}
 
 
-def _descendants() -> Iterator[psutil.Process]:
-    """psutil reads every process of the machine for it; Linux tells a thread's children in one file."""
-    if not Path("/proc/self/task", str(os.getpid()), "children").exists():
-        yield from psutil.Process().children(recursive=True)
-        return
-    ahead = [os.getpid()]
+def _descendants(besides: Container[psutil.Process] = ()) -> Iterator[psutil.Process]:
+    """Those of `besides` are left out, with all below them."""
+    ahead = [psutil.Process()]
     while ahead:
-        for pid in _children(ahead.pop()):
-            ahead.append(pid)
-            with contextlib.suppress(psutil.NoSuchProcess):
-                yield psutil.Process(pid)
+        for each in _children(ahead.pop()):
+            if each not in besides:
+                ahead.append(each)
+                yield each
 
 
-def _children(pid: int) -> Iterator[int]:
+def _children(parent: psutil.Process) -> Iterator[psutil.Process]:
+    """psutil reads every process of the machine for it; Linux tells a thread's children in one file."""
+    if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
+        yield from parent.children()
+        return
     with contextlib.suppress(OSError):  # it may end meanwhile, and its threads
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            yield from map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+        for thread in os.listdir(f"/proc/{parent.pid}/task"):
+            for pid in Path(f"/proc/{parent.pid}/task/{thread}/children").read_text().split():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    yield psutil.Process(int(pid))
 
 
 def started() -> set[psutil.Process]:
-    """Every living descendant that is not one of the session's servers: what the test itself started."""
-    return children() - LASTING
+    """Every living descendant that is not one of the session's servers, nor below one: what the test itself
+    started."""
+    return {each for each in _descendants(besides=LASTING) if _lives(each)}
 
 
 def processes_left(known: Iterable[psutil.Process], grace_seconds: float = GRACE_SECONDS) -> list[str]:
