@@ -84,7 +84,7 @@ async def _no_task_left(chromium: Browser) -> AsyncIterator[None]:
     """The driver has tasks of its own."""
     before = asyncio.all_tasks()
     yield
-    left = await leftovers.tasks_left(before)
+    left = await leftovers.tasks_left(known=before)
     assert not left, f"asyncio tasks left behind: {left}"
 
 

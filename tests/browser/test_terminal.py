@@ -181,7 +181,7 @@ async def test_without_xterm_it_is_plain_text(
 
 
 async def test_a_recording_is_replayed(browser: Browser, site: str, settings: Settings, store: Store) -> None:
-    """Played at a speed, stopped, and sought, forwards and back; the screen comes into a window that is too low for it."""
+    """Played at a speed, stopped, and sought, forwards and back, in a window that is too low for it."""
     cast = [
         {"version": 2, "width": 60, "height": 12},
         [0.1, "o", "first\r\n"], [1.5, "o", "second\r\n"], [100.0, "o", "third\r\n"],

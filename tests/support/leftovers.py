@@ -21,7 +21,7 @@ LASTING: set[psutil.Process] = set()
 
 
 async def tasks_left(
-    known: Iterable[asyncio.Task[Any]] = (), grace_seconds: float = GRACE_SECONDS
+    grace_seconds: float = GRACE_SECONDS, known: Iterable[asyncio.Task[Any]] = ()
 ) -> list[str]:
     """Tasks of this loop beside the caller's and `known` that are still there after the grace."""
     deadline = time.monotonic() + grace_seconds
