@@ -14,13 +14,15 @@ from msgspec import Struct
 
 from sluicegate import keys
 from sluicegate.errors import Busy, Conflict, Invalid, NotFound, RequestError
-from sluicegate.model import ID_PATTERN, STATUSES, Counts, Job, JobSpec, Lane
+from sluicegate.model import ID_PATTERN, STATUSES, Counts, Job, JobSpec, Lane, encoded
 from sluicegate.store import figures, rendering
 from sluicegate.store.connection import MAX_BYTES, MAX_ITEMS, Store
 from sluicegate.times import from_rfc3339
 
 MAX_SCANNED: Final = 2000
 """Entries that a filtered page reads at most; it may be short, with a cursor."""
+LOOKED_AT_ONCE: Final = 500
+"""Of those: so many are looked at before the ones that fit are read."""
 
 
 class Submission(Struct, frozen=True, kw_only=True):
@@ -167,16 +169,35 @@ async def listing(
     room = MAX_SCANNED if filter.reads_jobs else limit + 1
     entries = await _newest(store, statuses, before, room)
     page: list[Job] = []
-    last: tuple[int, str] | None = None
-    for start in range(0, len(entries), limit):
-        part = entries[start : start + limit]
-        for entry, job in zip(part, await read(store, [job_id for _, job_id in part]), strict=True):
+    for start in range(0, len(entries), LOOKED_AT_ONCE):
+        fitting = await _fitting(store, filter, entries[start : start + LOOKED_AT_ONCE])
+        while fitting:
+            wanted = fitting[: limit - len(page)]
+            fitting = fitting[len(wanted) :]
+            found = await read(store, [job_id for _, job_id in wanted])
+            page += [job for job in found if job is not None and filter.admits(job)]
             if len(page) == limit:
-                return page, _encode_cursor(last)
-            last = entry
-            if job is not None and filter.admits(job):
-                page.append(job)
-    return page, _encode_cursor(last) if len(entries) == room else None
+                at_end = wanted[-1] == entries[-1] and len(entries) < room
+                return page, None if at_end else _encode_cursor(wanted[-1])
+    return page, _encode_cursor(entries[-1]) if len(entries) == room else None
+
+
+async def _fitting(store: Store, filter: JobFilter, entries: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Those whose jobs fit, by what can be told without reading the jobs whole; `created_by` cannot."""
+    if not filter.reads_jobs:
+        return entries
+    fitting = await store.run_many(
+        "fit_jobs",
+        [(job_id,) for _, job_id in entries],
+        status=filter.status or "",
+        kind=encoded(filter.type or ""),
+        repository=encoded(filter.repository or ""),
+        owner=filter.claimed_by or "",
+        after_ms=-1 if filter.created_after_ms is None else filter.created_after_ms,
+        before_ms=-1 if filter.created_before_ms is None else filter.created_before_ms,
+    )
+    admitted = set(fitting)
+    return [entry for entry in entries if entry[1] in admitted]
 
 
 async def counts(store: Store) -> Counts:
