@@ -9,13 +9,13 @@ from aiohttp import web
 from services.control.dashboard.live_board import LiveBoard
 from services.control.dashboard.rendering import Pages
 from services.control.handlers.many_jobs import ARTIFACTS
-from services.control.handlers.pages import BOARD, LIVE_EVENTS, PAGES, appended
+from services.control.handlers.pages import BOARD, LIVE_EVENTS, PAGES, appended, refused
 from services.control.handlers.static_files import FILES, files
 from services.control.handlers.terminal import TERMINAL_METRICS, TERMINALS
 from services.control.routes import ROUTES
 from services.control.terminals import Terminals
 from sluicegate.artifacts import open_store
-from sluicegate.http import METRICS, application
+from sluicegate.http import METRICS, REFUSAL_PAGE, application
 from sluicegate.metrics import TerminalMetrics
 from sluicegate.settings import ControlSettings
 from sluicegate.store.connection import Store
@@ -27,6 +27,7 @@ def build(settings: ControlSettings, store: Store) -> web.Application:
     """The app; the store stays the caller's to close, after the app's cleanup."""
     app = application(settings, store, ROUTES)
     app[PAGES] = Pages()
+    app[REFUSAL_PAGE] = refused
     notices = Notices(store)
     app[BOARD] = LiveBoard(store, notices, app[PAGES])
     app[LIVE_EVENTS] = LiveEvents(store, notices, partial(appended, app[PAGES]))

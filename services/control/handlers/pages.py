@@ -25,6 +25,7 @@ from sluicegate.http import (
     SETTINGS,
     STORE,
     EventStream,
+    admitted,
     identity,
     query,
 )
@@ -53,6 +54,8 @@ LIVE_PARTS: Final = (
 """Of the page of a job: what is sent again when the job or the pause changes."""
 CONTROLS_SHOWN: Final = 50
 RETRY_AFTER_SECONDS: Final = 1
+OF_PROGRAMS: Final = ("/api/", "/mcp/", "/static/")
+"""What stands below these is asked for by programs, also from a browser."""
 NOTHING_SEEN: Final = "0-0"
 OF_THE_LADDER: Final = tuple(f"<code>{prefix}".encode() for prefix in ladder.OF_THE_LADDER)
 """What an event that changes the ladder looks like as it is sent; output is escaped and never does."""
@@ -73,19 +76,47 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def page(handler: Handler) -> Handler:
-    """An error leaves as a page with its status, for people."""
+    """An error leaves as a page with its status, whoever asks."""
 
     @functools.wraps(handler)
     async def answered(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except SluicegateError as error:
-            answer = html(request, "error.html", status=error.status, problem=error.problem(), live=None)
+            answer = refusal(request, error)
             if error.status == 503:
                 answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return answer
 
     return answered
+
+
+async def refused(request: web.Request, error: SluicegateError) -> web.Response | None:
+    """What a browser is shown that a page's handler was never reached for; None for a program, and the API."""
+    if "text/html" not in request.headers.get("Accept", "") or request.path.startswith(OF_PROGRAMS):
+        return None
+    with contextlib.suppress(SluicegateError):
+        request[IDENTITY] = await admitted(request, "viewer")
+    return refusal(request, error)
+
+
+def refusal(request: web.Request, error: SluicegateError) -> web.Response:
+    return html(
+        request,
+        "error.html",
+        status=error.status,
+        problem=error.problem(),
+        back=_place_before(request),
+        live=None,
+    )
+
+
+def _place_before(request: web.Request) -> str:
+    """The page that leads to this one."""
+    parts = request.path.split("/")
+    if request.method == "POST" and len(parts) == 2:
+        return request.path
+    return "/".join(parts[: 3 if len(parts) > 3 else 2]) if parts[1] == "jobs" and len(parts) > 2 else "/"
 
 
 def html(

@@ -14,7 +14,16 @@ EventStream   Server-Sent Events                                     sse.py
 from sluicegate.http.edge import Admission, admitted, identity, let_in
 from sluicegate.http.endpoints import Endpoint
 from sluicegate.http.held import held_body
-from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, LONG_REQUESTS, METRICS, SETTINGS, STORE
+from sluicegate.http.keys import (
+    ENDPOINTS,
+    IDENTITIES,
+    IDENTITY,
+    LONG_REQUESTS,
+    METRICS,
+    REFUSAL_PAGE,
+    SETTINGS,
+    STORE,
+)
 from sluicegate.http.long_requests import LongRequests, gone
 from sluicegate.http.origin import require_own_origin
 from sluicegate.http.replies import problem, reply
@@ -28,6 +37,7 @@ __all__ = [
     "IDENTITY",
     "LONG_REQUESTS",
     "METRICS",
+    "REFUSAL_PAGE",
     "SETTINGS",
     "STORE",
     "Admission",

@@ -1,13 +1,13 @@
 """The one middleware: who calls, from where, how it ended, how long it took.
 
-Identity and origin come before the handler looks at anything; every error leaves as a problem document,
-an unexpected one without its text.
+Identity and origin come before the handler looks at anything; every error leaves as a problem document, or
+for a person as a page, an unexpected one without its text.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Final
 from urllib.parse import urlencode
@@ -17,7 +17,7 @@ from aiohttp import web
 from sluicegate import errors
 from sluicegate.auth.identity import Access, Identity, Role
 from sluicegate.errors import SluicegateError
-from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, METRICS, RATE_LIMITS, SETTINGS
+from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, METRICS, RATE_LIMITS, REFUSAL_PAGE, SETTINGS
 from sluicegate.http.long_requests import LONG
 from sluicegate.http.origin import READING, require_own_origin
 from sluicegate.http.replies import problem
@@ -25,6 +25,9 @@ from sluicegate.http.sse import OPENED
 from sluicegate.log import log
 
 CLIENT_GONE: Final = 499
+FOR_BOTH: Final = ("Allow", "Retry-After")
+"""What a refusal says in its headers, whoever it is for."""
+NO_HEADERS: Final[Mapping[str, str]] = {}
 CSRF_HEADER: Final = "X-CSRF-Token"
 _REFUSALS: Final[dict[int, tuple[type[SluicegateError], str]]] = {
     400: (errors.BadRequest, "the request is malformed"),
@@ -69,12 +72,13 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             request.app[METRICS].auth_failures.labels(error.code).inc()
         if error.status == 401 and endpoint is not None and endpoint.login is not None:
             raise web.HTTPSeeOther(f"{endpoint.login}?{urlencode({'after': request.path_qs})}") from None
-        return request.get(OPENED) or problem(error)
+        return request.get(OPENED) or await _refused(request, error)
     except web.HTTPException as error:
         if error.status not in _REFUSALS:
             raise
         kind, detail = _REFUSALS[error.status]
-        return problem(kind(detail), {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None)
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return await _refused(request, kind(detail), allow)
     except asyncio.CancelledError:
         raise
     except ConnectionResetError:
@@ -85,7 +89,18 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:  # noqa: BLE001  the last line of defence: logged, never shown
         log.error("request_failed", error=error, method=request.method, route=route(request))
         failure = SluicegateError("something went wrong here; the log of the service says what")
-        return request.get(OPENED) or problem(failure)
+        return request.get(OPENED) or await _refused(request, failure)
+
+
+async def _refused(
+    request: web.Request, error: SluicegateError, headers: Mapping[str, str] = NO_HEADERS
+) -> web.StreamResponse:
+    """A problem document; a page for a person, where the app has pages."""
+    answer = problem(error, headers)
+    if (shown := request.app.get(REFUSAL_PAGE)) is None or (page := await shown(request, error)) is None:
+        return answer
+    page.headers.update({name: answer.headers[name] for name in FOR_BOTH if name in answer.headers})
+    return page
 
 
 async def let_in(

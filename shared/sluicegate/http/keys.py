@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
 from sluicegate.auth.identities import Identities
 from sluicegate.auth.identity import Identity
+from sluicegate.errors import SluicegateError
 from sluicegate.http.endpoints import Endpoints
 from sluicegate.http.long_requests import LongRequests
 from sluicegate.http.rate_limits import RateLimits
@@ -22,4 +24,7 @@ LONG_REQUESTS: Final[web.AppKey[LongRequests]] = web.AppKey("long_requests", Lon
 IDENTITIES: Final[web.AppKey[Identities]] = web.AppKey("identities", Identities)
 ENDPOINTS: Final[web.AppKey[Endpoints]] = web.AppKey("endpoints", Endpoints)
 RATE_LIMITS: Final[web.AppKey[RateLimits]] = web.AppKey("rate_limits", RateLimits)
+RefusalPage = Callable[[web.Request, SluicegateError], Awaitable[web.Response | None]]
+REFUSAL_PAGE: Final[web.AppKey[RefusalPage]] = web.AppKey("refusal_page", RefusalPage)
+"""Of an app with pages: what a person is shown instead of a problem document; None for a program."""
 IDENTITY: Final[web.RequestKey[Identity]] = web.RequestKey("identity", Identity)
