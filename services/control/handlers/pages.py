@@ -92,7 +92,7 @@ def page(handler: Handler) -> Handler:
 
 
 async def refused(request: web.Request, error: SluicegateError) -> web.Response | None:
-    """What a browser is shown that a page's handler was never reached for; None for a program, and the API."""
+    """What a browser is shown whose page was never reached; None for a program, and the API."""
     if "text/html" not in request.headers.get("Accept", "") or request.path.startswith(OF_PROGRAMS):
         return None
     with contextlib.suppress(SluicegateError):

@@ -25,6 +25,6 @@ IDENTITIES: Final[web.AppKey[Identities]] = web.AppKey("identities", Identities)
 ENDPOINTS: Final[web.AppKey[Endpoints]] = web.AppKey("endpoints", Endpoints)
 RATE_LIMITS: Final[web.AppKey[RateLimits]] = web.AppKey("rate_limits", RateLimits)
 RefusalPage = Callable[[web.Request, SluicegateError], Awaitable[web.Response | None]]
-REFUSAL_PAGE: Final[web.AppKey[RefusalPage]] = web.AppKey("refusal_page", RefusalPage)
+REFUSAL_PAGE: Final[web.AppKey[RefusalPage]] = web.AppKey("refusal_page", Callable)  # type: ignore[arg-type]
 """Of an app with pages: what a person is shown instead of a problem document; None for a program."""
 IDENTITY: Final[web.RequestKey[Identity]] = web.RequestKey("identity", Identity)
