@@ -24,6 +24,7 @@ from benchmarks import (
     detection,
     drain,
     enqueue,
+    flow,
     hard_reset,
     idle,
     long_polls,
@@ -47,7 +48,7 @@ SUBJECTS: Final = (
     ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, *pickup.SUBJECTS,
     *cancel.SUBJECTS, *cancel_ends.SUBJECTS, *pause.SUBJECTS, pause_seen.SUBJECT, *quiesce.SUBJECTS,
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
-    artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT, redact.SUBJECT,
+    artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT, flow.SUBJECT, redact.SUBJECT,
     *step_overhead.SUBJECTS, hard_reset.SUBJECT, detection.SUBJECT,
     *terminal.SUBJECTS,
 )  # fmt: skip

@@ -32,6 +32,11 @@ TOKENS: Final = Q + "tokens"
 LIVE: Final = Q + "live"
 
 
+def flow(seconds: int, number: int) -> str:
+    """A bucket: the `number`th stretch of so many seconds since 1970."""
+    return f"{Q}flow:{seconds}:{number}"
+
+
 def job(job_id: str) -> str:
     return f"{Q}job:{job_id}"
 
@@ -126,6 +131,8 @@ CATALOGUE: Final[dict[str, str]] = {
     "status:<status>": "zset: job -> time it entered the status",
     "live": "zset: job -> when the sweeper looks at its live session, in ms; none that is over",
     "counters": "hash: totals for metrics",
+    "flow:<seconds>:<number>": "hash, expires: what happened to jobs in one minute or quarter hour, as "
+    "`<what>:<type>`, `*` for the types beyond the first; kept for an hour, and for a day",
     "dead": "stream: dead letters",
     "condemned": "zset: dead letter whose removal has begun -> when, in ms",
     "events": "stream, capped: notices of what changed",
@@ -141,7 +148,7 @@ CATALOGUE: Final[dict[str, str]] = {
 EXPIRING: Final = frozenset(
     {
         "claim:<worker>", "unique:<scope>:<key>", "worker:<worker>", "heard:<worker>", "job:<id>:terminal",
-        "job:<id>:typed", "job:<id>:watched",
+        "job:<id>:typed", "job:<id>:watched", "flow:<seconds>:<number>",
     }
 )  # fmt: skip
 PERMANENT: Final = frozenset(CATALOGUE) - EXPIRING

@@ -124,7 +124,7 @@ def test_the_subjects_are_listed() -> None:
         "ceiling", "enqueue", "drain", "pickup", "pickup-200", "delayed", "cancel", "cancel-http",
         "cancel-tree", "cancel-unheard", "pause", "pause-rounds",
         "pause-seen", "quiesce", "quiesce-tasks", "http-enqueue", "http-work", "streams", "long-polls",
-        "artifact", "idle", "memory", "claim-cost", "redact", "step-overhead", "step-overhead-5k",
+        "artifact", "idle", "memory", "claim-cost", "flow", "redact", "step-overhead", "step-overhead-5k",
         "hard-reset", "detection", "terminal-echo", "terminal-far", "terminal-flood", "terminal-cut",
     ]  # fmt: skip
 

@@ -35,8 +35,9 @@ async def kinds(store: Store, job_id: str) -> list[str]:
 
 
 def changed(before: Contents, after: Contents) -> set[str]:
-    """The keys that differ."""
-    return {name for name in before | after if before.get(name) != after.get(name)}
+    """The keys that differ, without the counters of the flow: which bucket they are in, the clock says."""
+    differ = {name for name in before | after if before.get(name) != after.get(name)}
+    return {name for name in differ if not name.startswith("flow:")}
 
 
 async def _value(store: Store, name: str) -> Any:

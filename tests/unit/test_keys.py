@@ -45,7 +45,9 @@ def test_every_catalogued_key_is_built_somewhere() -> None:
         keys.job_watched("<>"), keys.job_live("<>"),
         *(keys.job_shelf("<>", shelf) for shelf in ("steps", "artifacts", "facts")),
     }  # fmt: skip
-    everything = shapes | values | {each.removeprefix(keys.Q) for each in made} | {"unique:<>:<>"}
+    everything = (
+        shapes | values | {each.removeprefix(keys.Q) for each in made} | {"unique:<>:<>", "flow:<>:<>"}
+    )
     assert everything >= CATALOGUED
 
 

@@ -10,6 +10,7 @@ from sluicegate import keys
 from sluicegate.model import STATUSES
 from sluicegate.store.connection import PARTITIONS, Store
 from sluicegate.store.findings import Finding, Findings
+from sluicegate.store.flow import DAY, HOUR
 from sluicegate.store.pages import at_once, key_pages
 from sluicegate.store.rendering import fields
 from sluicegate.store.scripts import SCHEMA_VERSION
@@ -132,10 +133,16 @@ async def _named(store: Store, names: Sequence[str]) -> list[str]:
 
 
 async def counters(store: Store) -> Findings:
-    """Totals are numbers of things: never negative."""
-    for name, value in fields(await store.command("HGETALL", keys.COUNTERS)).items():
-        if not value.isdecimal():
-            yield Finding("wrong_counter", keys.COUNTERS, name, (keys.COUNTERS, name, value, "0"))
+    """Totals are numbers of things: a transition fails half way on one that is none."""
+    now = await store.now_ms()
+    names = [keys.COUNTERS]
+    for seconds, shown in (HOUR, DAY):
+        last = now // (seconds * 1000)
+        names += [keys.flow(seconds, last - ago) for ago in range(shown + 1)]
+    for key, found in zip(names, await store.commands(*(("HGETALL", key) for key in names)), strict=True):
+        for name, value in fields(found).items():
+            if not value.isdecimal():
+                yield Finding("wrong_counter", key, name, (key, name, value, "0"))
 
 
 async def is_empty(store: Store) -> bool:

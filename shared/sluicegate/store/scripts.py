@@ -17,7 +17,17 @@ from sluicegate.model import MAX_ATTEMPTS_DEFAULT
 
 SCHEMA_VERSION: Final = 1
 FOLDER: Final = files("sluicegate.store") / "lua"
-FRAGMENTS: Final = ("_prelude", "_limits", "_lanes", "_attempts", "_controls", "_live", "_faults", "_pauses")
+FRAGMENTS: Final = (
+    "_prelude",
+    "_flow",
+    "_limits",
+    "_lanes",
+    "_attempts",
+    "_controls",
+    "_live",
+    "_faults",
+    "_pauses",
+)
 """What scripts share, in order of use: functions and constants, parted by blank lines."""
 _WORD: Final = re.compile(r"\w+")
 _NAME: Final = re.compile(r"^local (?:function )?(\w+)", re.MULTILINE)

@@ -67,6 +67,9 @@ local function finish(job, status)
   enter(job, status)
   redis.call('HSET', job_key(job.id), 'finished_at', int(now))
   count('finished:' .. status, 1)
+  if status == 'failed' then
+    flow(job.lane, 'failed', 1)
+  end
   notify(status, { job.id })
 end
 
@@ -108,6 +111,7 @@ local function bury(job, message, class, reason)
   finish(job, 'dead_letter')
   write_letter(job, message, class)
   count('dead_letters:' .. reason, 1)
+  flow(job.lane, 'dead', 1)
   event(job.id, job.created_at, 'job.dead_lettered', 'error', message, 'failureClass', class, 'attempt', int(job.attempt))
 end
 
@@ -115,6 +119,7 @@ end
 -- backoff: {base ms, factor, cap ms, jitter share, random 0..1}. Returns the status word.
 local function retry_or_bury(job, message, class, reason, backoff)
   store_error(job, message, class)
+  flow(job.lane, 'failed', 1)
   if job.attempt >= job.max_attempts then
     bury(job, message, class, reason)
     return 'dead_letter'

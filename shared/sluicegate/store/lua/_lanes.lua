@@ -292,6 +292,7 @@ end
 -- Say that `added` entries joined a lane in which `waiting` waited before; `first` is {id, {'job', id}}.
 local function joined(lane, class, waiting, added, first)
   redis.call('HINCRBY', Q .. 'lanes', lane .. class, int(added))
+  flow(lane, 'came', added)
   if waiting == 0 then
     set_ready(lane, class, first)
     if not is_bound(lane) or room_in(lane) > 0 then
@@ -320,6 +321,7 @@ local function leave(lane, reference)
   local class, entry = string.sub(reference, 1, 2), string.sub(reference, 3)
   local stream = lane_stream(lane, class)
   redis.call('XDEL', stream, entry)
+  flow(lane, 'left', 1)
   if redis.call('HINCRBY', Q .. 'lanes', lane .. class, '-1') > 0 then
     set_ready(lane, class, head_after(stream, last_delivered(stream)))
   else

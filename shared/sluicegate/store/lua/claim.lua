@@ -129,6 +129,9 @@ local function take_from(lane, class, top)
     int(share(name, class, stream, top, most)), 'STREAMS', stream, '>')
   local entries = reply and reply[1] and reply[1][2] or {}
   local waiting = redis.call('HINCRBY', Q .. 'lanes', name, int(-#entries))
+  if #entries > 0 then
+    flow(lane, 'left', #entries)
+  end
   for _, entry in ipairs(entries) do
     local id = entry[2][2]
     local key = job_key(id)

@@ -44,6 +44,7 @@ end
 if #ids > 0 then
   for _, stream in ipairs(order) do
     settle(stream.lane, stream.class, stream.entries)
+    flow(stream.lane, 'succeeded', #stream.entries)
   end
   redis.call('ZREM', Q .. 'leases', unpack(ids))
   redis.call('ZREM', Q .. 'status:running', unpack(ids))
