@@ -50,10 +50,10 @@ async def serve(settings: SweeperSettings) -> None:
     store = await Store.open(settings)
     running = loops(store, settings)
     for loop in running:
-        metrics.lag_seconds.labels(loop.name).set_function(partial(getattr, loop, "lateness_seconds"))
+        metrics.lag_seconds.labels(loop.name).set_function(partial(getattr, loop, "lag_seconds"))
     try:
         await limits.declare(store, by="sweeper")
-        with service.metrics_page(settings.metrics_port, registry):
+        with service.metrics_page(settings, registry):
             async with service.until_signalled() as stop:
                 for loop in running:
                     loop.start()

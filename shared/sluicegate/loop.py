@@ -27,7 +27,7 @@ class Loop:
 
     def __init__(self, interval_seconds: float) -> None:
         self.interval_seconds = interval_seconds
-        self.lateness_seconds = 0.0
+        self._due: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -35,8 +35,15 @@ class Loop:
         """One pass; what it did, by name. All zero: nothing is left to do now."""
         raise NotImplementedError
 
+    @property
+    def lag_seconds(self) -> float:
+        """Since when a pass is due that has not ended well: it grows while one hangs or fails."""
+        due = self._due
+        return 0.0 if due is None else max(0.0, time.monotonic() - due)
+
     def start(self) -> None:
         if self._task is None and not self._stopping.is_set():
+            self._due = time.monotonic()
             self._task = asyncio.create_task(self._run(), name=f"loop {self.name}")
 
     async def stop(self) -> None:
@@ -63,11 +70,11 @@ class Loop:
                 if any(counts.values()):
                     log.debug("loop.did", loop=self.name, **counts)
                     wait = 0.0
-            planned = time.monotonic() + wait
+                self._due = time.monotonic() + wait
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._stopping.wait()
-            self.lateness_seconds = max(0.0, time.monotonic() - planned)
+        self._due = None
 
 
 def _back_off(wait: float, failures: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -143,3 +144,24 @@ async def test_stop_does_not_wait_for_the_interval() -> None:
     role.start()
     await until(lambda: role.passes, "a pass")
     await asyncio.wait_for(role.stop(), 1)
+
+
+async def test_the_lag_grows_until_a_pass_ends_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass that hung, and one that failed again and again, showed no lag: an alert slept through both."""
+    clock = [1000.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    role = Role(StoreUnavailable("gone"), {"done": 0}, interval_seconds=HOUR)
+    assert role.lag_seconds == 0
+    role.hold.clear()
+    role.start()
+    await until(lambda: role.passes, "a pass is under way")
+    clock[0] += 40
+    assert role.lag_seconds == 40, "it hangs"
+    monkeypatch.setattr(module, "_back_off", lambda wait, failures: 0.0)
+    role.hold.set()
+    await until(lambda: not role.does, "one that failed, one that did not")
+    await until(lambda: role.lag_seconds == 0, "no lag")
+    clock[0] += 2 * HOUR
+    assert role.lag_seconds > 0.8 * HOUR, "the next one is due an hour after the last"
+    await role.stop()
+    assert role.lag_seconds == 0
