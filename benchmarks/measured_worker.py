@@ -92,7 +92,7 @@ def make(settings: WorkerSettings, number: int) -> Worker:
 
 async def serve(settings: WorkerSettings) -> None:
     workers = [make(settings, number) for number in range(int(os.environ["BENCH_WORKERS"]))]
-    with service.metrics_page(settings.metrics_port, workers[0].metrics_registry):
+    with service.metrics_page(settings, workers[0].metrics_registry):
         async with service.until_signalled() as stop, asyncio.TaskGroup() as group:
             for worker in workers:
                 group.create_task(worker.run(handle_signals=False))

@@ -10,7 +10,7 @@ import click
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from sluicegate import keys, metrics, settings
+from sluicegate import keys, metrics, queue_metrics, settings
 from sluicegate.cli.main import main
 from sluicegate.operations.tool_schema import input_schema
 from sluicegate.operations.tools import TOOLS, Tool
@@ -87,9 +87,10 @@ def metrics_page() -> str:
         "# Metrics",
         "",
         "Every process serves `/metrics` in the Prometheus text format: the HTTP services on their own port,",
-        "worker and sweeper on `SLUICEGATE_METRICS_PORT`. Figures of the whole queue come from the store,",
-        "are at most 5 s old, and are the same on every replica. No label ever holds a job id, a repository",
-        "or a worker's name.",
+        "worker and sweeper on `SLUICEGATE_METRICS_HOST` and `SLUICEGATE_METRICS_PORT`. Figures of the whole",
+        "queue come from the store, are at most 5 s old, and are the same on every replica: take their",
+        "maximum, not their sum. No label ever holds a job id, a repository or a worker's name.",
+        "On Linux every process shows its memory, processor time and open files too, as `process_...`.",
         "",
         "This page is written by `make generated`.",
     ]
@@ -108,21 +109,21 @@ def metrics_page() -> str:
 
 def metric_collectors() -> list[tuple[str, list[Any]]]:
     """Who serves what: a heading, and the metrics under it."""
-    registry = CollectorRegistry()
-    metrics.WorkerMetrics(registry)
-    worker = _collectors(registry)
-    metrics.SweeperMetrics(registry := CollectorRegistry())
-    sweeper = _collectors(registry)
-    metrics.HttpMetrics(registry := CollectorRegistry())
-    http = _collectors(registry)
-    metrics.JobMetrics(registry := CollectorRegistry())
-    attempts = {each._name for each in _collectors(registry)}
+    metrics.WorkerMetrics(worker := CollectorRegistry())
+    metrics.SweeperMetrics(sweeper := CollectorRegistry())
+    metrics.TerminalMetrics(control := CollectorRegistry())
+    metrics.JobMetrics(attempts := CollectorRegistry())
+    metrics.describe_process(process := CollectorRegistry())
+    http = metrics.ServerMetrics(of_store=False).registry
+    claims, every = _names(attempts), _names(process)
     return [
-        ("The whole queue", [metrics.StoreFigures()]),
-        ("HTTP services", http),
-        ("Workers, and queue_api for workers over HTTP", [each for each in worker if each._name in attempts]),
-        ("Workers", [each for each in worker if each._name not in attempts]),
-        ("Sweeper", sweeper),
+        ("The whole queue, at queue_api and control", [queue_metrics.StoreFigures()]),
+        ("HTTP services", [each for each in _collectors(http) if _name(each) not in claims | every]),
+        ("Control", _collectors(control)),
+        ("Workers, and queue_api for workers over HTTP", _collectors(attempts)),
+        ("Workers", [each for each in _collectors(worker) if _name(each) not in claims]),
+        ("Sweeper", _collectors(sweeper)),
+        ("Every process", _collectors(process)),
     ]
 
 
@@ -130,6 +131,8 @@ def metric_rows(collector: Any) -> list[str]:
     """One row for each metric of a collector, with its name as Prometheus sees it."""
     rows = []
     for family in collector.collect():
+        if family.name.startswith("process_"):
+            continue  # differs from system to system
         labels = getattr(family, "_labelnames", ()) or getattr(collector, "_labelnames", ())
         name = family.name + ("_total" if family.type == "counter" else "")
         named = ", ".join(f"`{label}`" for label in labels)
@@ -202,6 +205,14 @@ def _contexts(context: click.Context) -> Iterator[click.Context]:
 
 def _collectors(registry: CollectorRegistry) -> list[Any]:
     return list(registry._collector_to_names)
+
+
+def _name(collector: Any) -> str | None:
+    return getattr(collector, "_name", None)
+
+
+def _names(registry: CollectorRegistry) -> set[str | None]:
+    return {_name(each) for each in _collectors(registry)}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ async def serve(settings: WorkerSettings) -> None:
     worker = Worker.from_settings(settings)
     worker.handler("task")(run_task)
     worker.handler("noop")(run_noop)
-    with service.metrics_page(settings.metrics_port, worker.metrics_registry):
+    with service.metrics_page(settings, worker.metrics_registry):
         await worker.run()
 
 

@@ -1,31 +1,21 @@
-"""Every metric of Sluicegate: its name, its unit, what it tells.
+"""Every metric of what a process does: name, unit, meaning. Those of the whole queue: queue_metrics.py.
 
-A process has the metrics of what it does; the totals and gauges that come from the store are read when
-they are asked for, at most 5 s old, so that any replica gives the same figures. Labels are bounded: never
-a job id, a repository or a worker's name. Each app or process has a registry of its own.
+Labels are bounded: never a job id, a repository or a worker's name; where they are known beforehand they are
+there before the first event, since a rate needs a 0 to grow from. Each app or process has a registry of its
+own, and a service is one process: to scale it is to start another one, which is scraped by itself.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-from sluicegate.errors import StoreError
-from sluicegate.log import log
+import sluicegate
+from sluicegate.queue_metrics import PREFIX, StoreFigures
 from sluicegate.store import Store
-from sluicegate.store import figures as store_figures
-from sluicegate.store.figures import Figures
-from sluicegate.times import from_rfc3339
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-FIGURES_SECONDS: Final = 5.0
-PREFIX: Final = "sluicegate_"
 
 SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LONG: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)
@@ -72,6 +62,8 @@ class JobMetrics:
         self.claims = Counter(
             PREFIX + "claims", "Claims by result: jobs, empty or paused.", ("result",), registry=registry
         )
+        for result in ("jobs", "empty", "paused"):
+            self.claims.labels(result)
         self.guard_hits = Counter(
             PREFIX + "claim_guard_hits", "Claims that the pause guard turned away.", registry=registry
         )
@@ -182,13 +174,15 @@ class WorkerMetrics:
             ("kind",),
             registry=registry,
         )
+        for kind in ("wall", "idle", "no_progress"):
+            self.step_timeouts.labels(kind)
 
 
 class SweeperMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.lag_seconds = Gauge(
             PREFIX + "sweeper_lag_seconds",
-            "Seconds by which the last pass of each loop came later than planned.",
+            "Seconds since each loop's next pass was due; grows while passes hang or fail, else 0.",
             ("loop",),
             registry=registry,
         )
@@ -197,86 +191,6 @@ class SweeperMetrics:
             "Dead letters that are kept; past it the oldest go. How many there are is jobs{status}.",
             registry=registry,
         )
-
-
-class StoreFigures(Collector):
-    """The totals and gauges of the whole queue. Without figures (a store that is away) it has no samples."""
-
-    def __init__(self) -> None:
-        self._figures: Figures | None = None
-        self._read_at = -FIGURES_SECONDS
-        self._reading = asyncio.Lock()
-
-    async def refresh(self, store: Store) -> None:
-        """Read the store unless the figures are younger than 5 s; forget them when it cannot be read."""
-        async with self._reading:
-            if time.monotonic() - self._read_at < FIGURES_SECONDS:
-                return
-            try:
-                self._figures = await store_figures.read(store)
-            except StoreError as error:
-                self._figures = None
-                log.warning("figures_unread", code=error.code, detail=error.detail)
-            self._read_at = time.monotonic()
-
-    def collect(self) -> Iterator[Metric]:
-        figures = self._figures
-        counters = figures.counters if figures else {}
-        yield _total("jobs_enqueued", "Jobs accepted.", counters, "enqueued")
-        yield _totals("jobs_finished", "Jobs that reached a terminal state.", counters, "finished", "status")
-        yield _totals(
-            "retries", "Attempts that led to another one, by reason.", counters, "retries", "reason"
-        )
-        yield _total(
-            "lease_expired", "Leases that ran out with nobody renewing them.", counters, "lease_expired"
-        )
-        yield _totals("dead_letters", "Jobs whose attempts were used up.", counters, "dead_letters", "reason")
-        yield _totals(
-            "live_sessions",
-            "Live sessions that came into a state: starting, ready, revoked, ended, error.",
-            counters,
-            "live",
-            "status",
-        )
-        yield _total("cancel_requests", "Cancel requests by operators.", counters, "cancel_requests")
-        yield _totals("pause_transitions", "Pauses and resumes.", counters, "pause", "action", "mode")
-        yield _totals(
-            "narrow_pause_transitions",
-            "Pauses and resumes of one type, repository, capability or worker.",
-            counters,
-            "narrow_pause",
-            "action",
-            "scope",
-        )
-        yield from self._gauges(figures)
-
-    def _gauges(self, figures: Figures | None) -> Iterator[Metric]:
-        jobs = _gauge(
-            "jobs", "Jobs by status; queued ones that are not due are under jobs_delayed.", "status"
-        )
-        delayed = _gauge("jobs_delayed", "Queued jobs whose time has not come.")
-        stale = _gauge("jobs_stale", "Running jobs whose lease has expired.")
-        oldest = _gauge("oldest_waiting_seconds", "Age of the oldest claimable job by priority band.", "band")
-        lanes = _gauge("lanes", "Lanes with entries.")
-        paused = _gauge("workers_paused", "1 while the workers are paused, else 0.")
-        pause_age = _gauge("pause_age_seconds", "Seconds since the pause began; 0 while not paused.")
-        narrow = _gauge(
-            "narrow_pauses", "Pauses of one type, repository, capability or worker in force.", "scope"
-        )
-        if figures is not None:
-            counts = figures.counts
-            for status in ("queued", "running", "succeeded", "failed", "cancelled", "dead_letter"):
-                jobs.add_metric([status], getattr(counts, status))
-            delayed.add_metric([], counts.delayed)
-            stale.add_metric([], counts.stale_running)
-            for band, age in figures.oldest_waiting_ms.items():
-                oldest.add_metric([band], (age or 0) / 1000)
-            lanes.add_metric([], figures.lanes)
-            paused.add_metric([], int(figures.system.workers_paused))
-            pause_age.add_metric([], _pause_age(figures))
-            for scope, number in figures.narrow_pauses.items():
-                narrow.add_metric([scope], number)
-        yield from (jobs, delayed, stale, oldest, lanes, paused, pause_age, narrow)
 
 
 class ServerMetrics:
@@ -295,7 +209,7 @@ class ServerMetrics:
         self._figures = StoreFigures() if of_store else None
         if self._figures is not None:
             self.registry.register(self._figures)
-        ProcessCollector(registry=self.registry)
+        describe_process(self.registry)
 
     async def page(self, store: Store) -> bytes:
         """The text that Prometheus reads."""
@@ -304,27 +218,9 @@ class ServerMetrics:
         return generate_latest(self.registry)
 
 
-def _pause_age(figures: Figures) -> float:
-    if not figures.system.workers_paused or figures.system.requested_at is None:
-        return 0.0
-    return max(0, figures.now_ms - from_rfc3339(figures.system.requested_at)) / 1000
-
-
-def _gauge(name: str, meaning: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, meaning, labels=labels)
-
-
-def _total(name: str, meaning: str, counters: dict[str, int], counter: str) -> CounterMetricFamily:
-    return CounterMetricFamily(PREFIX + name, meaning, value=counters.get(counter, 0))
-
-
-def _totals(
-    name: str, meaning: str, counters: dict[str, int], counter: str, *labels: str
-) -> CounterMetricFamily:
-    """One sample for each counter `<counter>:<label>[:<label>]`."""
-    family = CounterMetricFamily(PREFIX + name, meaning, labels=labels)
-    for key, value in sorted(counters.items()):
-        first, *rest = key.split(":", len(labels))
-        if first == counter and len(rest) == len(labels):
-            family.add_metric(rest, value)
-    return family
+def describe_process(registry: CollectorRegistry) -> None:
+    """Add what every process shows of itself: its version, its memory, its processor time."""
+    Gauge(PREFIX + "build_info", "1, with the version that runs.", ("version",), registry=registry).labels(
+        sluicegate.__version__
+    ).set(1)
+    ProcessCollector(registry=registry)

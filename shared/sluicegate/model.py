@@ -324,6 +324,22 @@ class Policy(Struct, frozen=True):
     repositories: tuple[str, ...] | None = None
     capabilities: tuple[str, ...] = ()
 
+    def fits(self, lane: Lane) -> bool:
+        """Whether it may read this lane; the scripts decide by the same rule."""
+        return (
+            self.takes_type(lane)
+            and self.takes_repository(lane)
+            and set(lane.capabilities) <= set(self.capabilities)
+        )
+
+    def takes_type(self, lane: Lane) -> bool:
+        return self.types is None or lane.type in self.types
+
+    def takes_repository(self, lane: Lane) -> bool:
+        if self.repositories is None:
+            return True
+        return lane.repository is not None and lane.repository in self.repositories
+
     @property
     def text(self) -> str:
         """`<types>|<repositories>|<capabilities>`: `*` or `,a,b,`, in the same encoding as a lane's name."""

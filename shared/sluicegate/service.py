@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import uvloop
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, start_http_server
 
 from sluicegate import log
 from sluicegate.errors import ConfigurationError, Forbidden, StoreError, Unauthenticated
-from sluicegate.settings import Settings, load, unknown_variables
+from sluicegate.metrics import describe_process
+from sluicegate.settings import Settings, SweeperSettings, WorkerSettings, load, unknown_variables
 
 S = TypeVar("S", bound=Settings)
 
@@ -34,17 +35,21 @@ def run(name: str, kind: type[S], serve: Callable[[S], Coroutine[Any, Any, None]
 
 
 @contextlib.contextmanager
-def metrics_page(port: int, registry: CollectorRegistry) -> Iterator[int]:
-    """Serve /metrics on loopback from a thread, for processes that serve nothing else; yields the port."""
-    ProcessCollector(registry=registry)
+def metrics_page(
+    settings: WorkerSettings | SweeperSettings, registry: CollectorRegistry
+) -> Iterator[tuple[str, int]]:
+    """Serve /metrics from a thread, for processes that serve nothing else; yields host and port."""
+    host, port = settings.metrics_host, settings.metrics_port
+    describe_process(registry)
     try:
-        server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+        server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
         raise ConfigurationError(
-            f"SLUICEGATE_METRICS_PORT={port} cannot be used: {error.strerror}; 0 takes a free port"
+            f"/metrics cannot be served on SLUICEGATE_METRICS_HOST={host!r}, SLUICEGATE_METRICS_PORT={port}: "
+            f"{error.strerror}; port 0 takes a free one"
         ) from error
-    bound = int(server.server_port)
-    log.log.info("metrics.listening", port=bound)
+    bound = str(server.server_address[0]), int(server.server_port)
+    log.log.info("metrics.listening", host=bound[0], port=bound[1])
     try:
         yield bound
     finally:

@@ -257,6 +257,9 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=0)],
         says("on SIGTERM, how long running jobs may go on before they are released"),
     ] = 30.0
+    metrics_host: Annotated[
+        str, says("address of /metrics; whoever reaches it reads the figures, and nothing else")
+    ] = "127.0.0.1"
     metrics_port: Annotated[Port, says("port of /metrics; 0 takes a free one")] = 9464
     stop_sigint_grace_seconds: Annotated[Annotated[float, Meta(ge=0)], says("from SIGINT to SIGTERM")] = 5.0
     stop_sigterm_grace_seconds: Annotated[Annotated[float, Meta(ge=0)], says("from SIGTERM to SIGKILL")] = 5.0
@@ -392,6 +395,9 @@ class SweeperSettings(Settings, frozen=True, kw_only=True):
     retention_max_audit: Annotated[
         Count, says("audit entries kept in the store; older ones are exported first")
     ] = 100_000
+    metrics_host: Annotated[
+        str, says("address of /metrics; whoever reaches it reads the figures, and nothing else")
+    ] = "127.0.0.1"
     metrics_port: Annotated[Port, says("port of /metrics; 0 takes a free one")] = 9464
 
 

@@ -56,9 +56,13 @@ def listening(command: Command) -> Command:
     return click.option("--host", metavar="ADDRESS", help="Address to listen on.")(command)
 
 
-METRICS_PORT = click.option(
-    "--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Port of /metrics; 0: any free one."
-)
+def measured(command: Command) -> Command:
+    """The flags of a service that listens for nothing but its metrics."""
+    port = click.IntRange(0, 65535)
+    command = click.option(
+        "--metrics-port", type=port, metavar="PORT", help="Port of /metrics; 0: any free one."
+    )(command)
+    return click.option("--metrics-host", metavar="ADDRESS", help="Address of /metrics.")(command)
 
 
 @click.command()
@@ -104,7 +108,7 @@ def control(port: int | None, **flags: Any) -> None:
 @click.option("--capabilities", metavar="LIST", help="What this worker can do, like `git,shell`.")
 @click.option("--types", metavar="LIST", help="Job types it takes, like `task,noop`; else all it can run.")
 @click.option("--lease-seconds", type=click.FloatRange(1, 3600), metavar="S", help="Length of a lease.")
-@METRICS_PORT
+@measured
 @shared
 def worker(
     transport: str | None,
@@ -135,7 +139,7 @@ def worker(
 
 @click.command()
 @click.option("--interval-ms", type=click.IntRange(1), metavar="MS", help="Time between two passes.")
-@METRICS_PORT
+@measured
 @shared
 def sweeper(interval_ms: int | None, **flags: Any) -> None:
     """Start a sweeper: due retries, expired leases, retention. Two share the work.

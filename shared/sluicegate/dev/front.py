@@ -23,7 +23,8 @@ from sluicegate.http import docs_page, openapi
 from sluicegate.http.description import docs
 from sluicegate.http.replies import problem, reply
 from sluicegate.log import get
-from sluicegate.metrics import CONTENT_TYPE, StoreFigures
+from sluicegate.metrics import CONTENT_TYPE
+from sluicegate.queue_metrics import StoreFigures
 
 log = get("sluicegate.dev")
 

@@ -2,7 +2,7 @@
 
 Samples of the same name and labels are added up: the processes counted different things. Families that every
 process reads from the same store are taken from the first page that has samples of them, so that they fit
-together. What describes a process (`process_*`, `python_*`) is kept apart by a label `service`.
+together. What describes a process (`process_*`, its version) is kept apart by a label `service`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-PER_PROCESS: Final = ("process_", "python_")
+PER_PROCESS: Final = ("process_", "python_", "sluicegate_build_info")
 Labels = frozenset[tuple[str, str]]
 
 

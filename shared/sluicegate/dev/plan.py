@@ -73,6 +73,7 @@ def make_plan(
             **(extra or {}),
             "SLUICEGATE_DATA_DIR": str(data_dir),
             "SLUICEGATE_HOST": LOOPBACK,
+            "SLUICEGATE_METRICS_HOST": LOOPBACK,
             "SLUICEGATE_AUTH": server.auth,
             "SLUICEGATE_WORKER_TRANSPORT": "redis",  # whatever SLUICEGATE_URL says to the CLI
             "SLUICEGATE_ALLOW_LOCAL_REPOSITORIES": "1",

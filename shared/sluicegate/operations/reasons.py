@@ -66,7 +66,7 @@ def _paused(system: SystemState) -> list[Reason]:
 def _narrowly_paused(job: Job, standing: Standing) -> list[Reason]:
     """Pauses of its type, repository or capabilities; those of workers when no other one could take it."""
     own = [pause for pause in standing.pauses if pause.scope != "worker" and holds(pause, job, None)]
-    fitting = {each.worker_id for each in standing.workers if _fits(each.policy, standing.lane)}
+    fitting = {each.worker_id for each in standing.workers if each.policy.fits(standing.lane)}
     of_workers = [pause for pause in standing.pauses if pause.scope == "worker" and pause.value in fitting]
     if len(of_workers) == len(fitting):
         own += of_workers
@@ -108,7 +108,7 @@ def _workers(lane: Lane, workers: Sequence[LiveWorker]) -> list[Reason]:
         for capability in lane.capabilities
         if not any(capability in policy.capabilities for policy in policies)
     ]
-    if policies and not found and not any(_fits(policy, lane) for policy in policies):
+    if policies and not found and not any(policy.fits(lane) for policy in policies):
         found.append(
             Reason(
                 code="no_worker_fits",
@@ -122,7 +122,7 @@ def _workers(lane: Lane, workers: Sequence[LiveWorker]) -> list[Reason]:
 
 def _unwilling(lane: Lane, policies: Sequence[Policy]) -> list[Reason]:
     found: list[Reason] = []
-    if not any(_takes_type(policy, lane) for policy in policies):
+    if not any(policy.takes_type(lane) for policy in policies):
         found.append(
             Reason(
                 code="no_worker_for_type",
@@ -131,7 +131,7 @@ def _unwilling(lane: Lane, policies: Sequence[Policy]) -> list[Reason]:
                 detail={"type": lane.type},
             )
         )
-    if not any(_takes_repository(policy, lane) for policy in policies):
+    if not any(policy.takes_repository(lane) for policy in policies):
         what = f"of repository {lane.repository}" if lane.repository else "without a repository"
         found.append(
             Reason(
@@ -218,21 +218,3 @@ def _place(place: Place | None, lane: Lane) -> list[Reason]:
             detail={"position": position, "of": place.waiting, "priority": lane.priority},
         )
     ]
-
-
-def _fits(policy: Policy, lane: Lane) -> bool:
-    return (
-        _takes_type(policy, lane)
-        and _takes_repository(policy, lane)
-        and set(lane.capabilities) <= set(policy.capabilities)
-    )
-
-
-def _takes_type(policy: Policy, lane: Lane) -> bool:
-    return policy.types is None or lane.type in policy.types
-
-
-def _takes_repository(policy: Policy, lane: Lane) -> bool:
-    return policy.repositories is None or (
-        lane.repository is not None and lane.repository in policy.repositories
-    )

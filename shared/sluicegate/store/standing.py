@@ -44,10 +44,14 @@ class Place(Struct, frozen=True):
 
 
 class LiveWorker(Struct, frozen=True):
-    """A worker that takes jobs and was heard of a moment ago; which jobs is its policy."""
+    """A worker that takes jobs and was heard of a moment ago; which jobs is its policy.
+
+    under_way: how many of the jobs that it told of run on, the others wait at a checkpoint.
+    """
 
     worker_id: str
     policy: Policy
+    under_way: int = 0
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -100,14 +104,14 @@ def _worker(settings: Settings, name: str, announced: str | None, heard: str | N
     presence = msgspec.json.decode(announced, type=Presence) if announced else None
     if presence is not None and presence.state == "stopping":
         return None
+    under_way = 0 if presence is None else len(presence.jobs) - len(presence.paused_jobs)
     if heard:
-        return LiveWorker(name, msgspec.json.decode(heard, type=Policy))
+        return LiveWorker(name, msgspec.json.decode(heard, type=Policy), under_way)
     if presence is None:
         return None
     types = None if presence.types is None else tuple(presence.types)
-    return LiveWorker(
-        name, Policy(types, _canonical(presence.repositories, settings), tuple(presence.capabilities))
-    )
+    policy = Policy(types, _canonical(presence.repositories, settings), tuple(presence.capabilities))
+    return LiveWorker(name, policy, under_way)
 
 
 def _canonical(named: Sequence[str] | None, settings: Settings) -> tuple[str, ...] | None:
