@@ -7,7 +7,9 @@ from functools import partial
 from aiohttp import web
 
 from services.control.dashboard.live_board import LiveBoard
+from services.control.dashboard.live_rows import LiveRows
 from services.control.dashboard.rendering import Pages
+from services.control.handlers.jobs_page import ROWS
 from services.control.handlers.many_jobs import ARTIFACTS
 from services.control.handlers.pages import BOARD, LIVE_EVENTS, PAGES, appended, refused
 from services.control.handlers.static_files import FILES, files
@@ -30,6 +32,7 @@ def build(settings: ControlSettings, store: Store) -> web.Application:
     app[REFUSAL_PAGE] = refused
     notices = Notices(store)
     app[BOARD] = LiveBoard(store, notices, app[PAGES])
+    app[ROWS] = LiveRows(store, notices, app[PAGES])
     app[LIVE_EVENTS] = LiveEvents(store, notices, partial(appended, app[PAGES]))
     app[FILES] = files()
     app[ARTIFACTS] = open_store(settings)

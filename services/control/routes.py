@@ -173,6 +173,9 @@ PAGES: Final = (
         method="POST", path="/tokens", handler=tokens_page.change, may="admin", login="/login", form=AnyForm
     ),
     Endpoint(method="GET", path="/workers", handler=workers_page.show, may="viewer", login="/login"),
+    Endpoint(
+        method="GET", path="/jobs/events", handler=jobs_page.events, may="viewer", media="text/event-stream"
+    ),
     Endpoint(method="GET", path="/jobs/{id}", handler=pages.job, may="viewer", login="/login"),
     Endpoint(
         method="GET", path="/jobs/{id}/events", handler=pages.job_events, may="viewer",

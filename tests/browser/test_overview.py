@@ -23,14 +23,28 @@ PAUSED: dict[str, Any] = {"action": "pause", "mode": "quiesce", "reason": "repai
 
 
 @asynccontextmanager
-async def opened(browser: Browser, url: str, **options: Any) -> AsyncIterator[Page]:
-    """A page that, at the end, has logged nothing and asked for nothing that failed."""
+async def opened(browser: Browser, url: str, *, refused: int = 0, **options: Any) -> AsyncIterator[Page]:
+    """A page that, at the end, has logged nothing and asked for nothing that failed.
+
+    refused: a status that is expected to come.
+    """
     context = await browser.new_context(**options)
     page = await context.new_page()
     troubles: list[str] = []
-    page.on("console", lambda message: troubles.append(f"{message.type}: {message.text}"))
+    known = f"error: Failed to load resource: the server responded with a status of {refused} "
+
+    def told(text: str) -> None:
+        if not text.startswith(known):
+            troubles.append(text)
+
+    page.on("console", lambda message: told(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
-    page.on("response", lambda answer: troubles.append(answer.url) if answer.status >= 400 else None)
+    page.on(
+        "response",
+        lambda answer: (
+            troubles.append(answer.url) if answer.status >= 400 and answer.status != refused else None
+        ),
+    )
     try:
         await page.goto(url)
         yield page

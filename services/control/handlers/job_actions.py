@@ -9,7 +9,7 @@ from services.control.dashboard.actions import ACTIONS, Action
 from services.control.dashboard.board import shown_status
 from services.control.dashboard.forms import Filled
 from services.control.handlers.pages import page, shown
-from sluicegate.errors import NotFound, RequestError
+from sluicegate.errors import Conflict, NotFound, RequestError
 from sluicegate.http import STORE, identity
 from sluicegate.model import Job
 from sluicegate.operations import live_sessions, messages, retries, run_control
@@ -37,7 +37,10 @@ async def act(request: web.Request) -> web.Response:
             return await _granted(request, job, filled)
         target = await _carry_out(request, action, job.id, filled)
     except RequestError as error:
-        return await _asked(request, action, await _job(request), filled.refused(error), status=error.status)
+        again = error.extra.get("jobId")
+        return await _asked(
+            request, action, await _job(request), filled.refused(error), status=error.status, again=again
+        )
     raise web.HTTPSeeOther(f"/jobs/{target}")
 
 
@@ -48,8 +51,7 @@ async def _carry_out(request: web.Request, action: Action, job_id: str, filled: 
         reason = filled.call(CancelCall).reason
         return (await cancellation.cancel(store, job_id, actor=actor, reason=reason)).id
     if action.name == "retry":
-        reason = filled.call(RetryCall).reason
-        return (await retries.retry(store, job_id, actor=actor, reason=reason)).job.id
+        return await _retried(request, job_id, filled.call(RetryCall).reason)
     if action.name == "message":
         await messages.send(store, job_id, filled.call(MessageCall), actor=actor)
         return job_id
@@ -64,6 +66,14 @@ async def _carry_out(request: web.Request, action: Action, job_id: str, filled: 
     return (await run_control.control(store, job_id, call, actor=actor)).id
 
 
+async def _retried(request: web.Request, job_id: str, reason: str | None) -> str:
+    """The job that runs again. Raises Conflict where it was retried before: whoever comes second is told."""
+    outcome = await retries.retry(request.app[STORE], job_id, actor=identity(request).user_id, reason=reason)
+    if not outcome.changed:
+        raise Conflict("it was retried before, and is not retried twice", jobId=outcome.job.id)
+    return outcome.job.id
+
+
 async def _granted(request: web.Request, job: Job, filled: Filled) -> web.Response:
     """Back to the job, whose terminal now takes what is typed; or the ways to write, which are told once."""
     store, actor = request.app[STORE], identity(request).user_id
@@ -74,7 +84,13 @@ async def _granted(request: web.Request, job: Job, filled: Filled) -> web.Respon
 
 
 async def _asked(
-    request: web.Request, action: Action, job: Job, filled: Filled, *, status: int = 200
+    request: web.Request,
+    action: Action,
+    job: Job,
+    filled: Filled,
+    *,
+    status: int = 200,
+    again: str | None = None,
 ) -> web.Response:
     state = shown_status(job)
     return await shown(
@@ -87,6 +103,7 @@ async def _asked(
         will=actions.consequence(action, job, state),
         steps=actions.task_steps(job) if "stepId" in action.fields else [],
         filled=filled,
+        again=again,
     )
 
 

@@ -6,22 +6,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
+from msgspec import structs
 
 from services.control.dashboard.board import Row
 from services.control.dashboard.forms import Filled
 from services.control.handlers.pages import shown
 from sluicegate.artifacts import ArtifactStore
 from sluicegate.errors import Invalid, NotFound, RequestError
-from sluicegate.http import STORE, identity
-from sluicegate.operations import many
+from sluicegate.http import SETTINGS, STORE, identity
+from sluicegate.model import Job
+from sluicegate.operations import jobs, many
 from sluicegate.operations.answers import ManyAnswer
-from sluicegate.operations.calls import ManyCall, ManyFilter
+from sluicegate.operations.calls import JobsQuery, ManyCall, ManyFilter
+from sluicegate.operations.retries import RETRYABLE
 from sluicegate.store import jobs as job_records
 from sluicegate.validation import convert
 
 ARTIFACTS: Final = web.AppKey("artifacts", ArtifactStore)
 SHOWN: Final = 100
 FILTER: Final = tuple(ManyFilter.__struct_encode_fields__)
+SAMPLE: Final = 20
+CHANGED_IN: Final[Mapping[str, Sequence[str]]] = {"cancel": ("running", "queued"), "retry": RETRYABLE}
+"""What the page of the jobs does by a filter, and to jobs of which statuses."""
 VERBS: Final[Mapping[str, str]] = {
     "cancel": "Cancel",
     "retry": "Retry",
@@ -46,8 +52,13 @@ async def change(request: web.Request, allowed: Sequence[str]) -> web.Response:
     except RequestError as error:
         filled.refused(error)
         status = error.status
-    touched = [each.id for each in answer.items] if sure and answer else ids or []
-    found = await job_records.read(request.app[STORE], touched[:SHOWN]) if answer else []
+    filter = {name: filled.get(name) for name in FILTER if filled.get(name) and ids is None}
+    found: list[Job | None] = []
+    if answer and (sure or ids is not None):
+        touched = [each.id for each in answer.items] if sure else ids or []
+        found = await job_records.read(request.app[STORE], touched[:SHOWN])
+    elif answer and answer.matched:
+        found = await _newest(request, verb, filter)
     return await shown(
         request,
         "many.html",
@@ -56,12 +67,25 @@ async def change(request: web.Request, allowed: Sequence[str]) -> web.Response:
         verb=verb,
         name=VERBS[verb],
         filled=filled,
-        filter={name: filled.get(name) for name in FILTER if filled.get(name) and ids is None},
+        filter=filter,
         ids=ids,
         rest=rest,
         rows=[Row.of(job) for job in found if job],
         answer=answer,
     )
+
+
+async def _newest(request: web.Request, verb: str, filter: Mapping[str, str]) -> list[Job | None]:
+    """Some of those that a filter chooses, to see that it means the right ones."""
+    if verb not in CHANGED_IN or "failureClass" in filter:
+        return []
+    asked = jobs.job_filter(convert({**filter}, JobsQuery), request.app[SETTINGS])
+    found: list[Job | None] = []
+    for status in CHANGED_IN[verb]:
+        if asked.status in (None, status):
+            each = structs.replace(asked, status=status)
+            found += (await job_records.listing(request.app[STORE], each, limit=SAMPLE))[0]
+    return found[:SAMPLE]
 
 
 async def _carry_out(request: web.Request, verb: str, call: ManyCall) -> ManyAnswer:

@@ -81,15 +81,15 @@ class JobFilter(Struct, frozen=True, kw_only=True):
         return any(value is not None for value in (*rest, *times))
 
     def admits(self, job: Job) -> bool:
-        created = from_rfc3339(job.created_at)
+        after, before = self.created_after_ms, self.created_before_ms
         return (
             (self.status is None or job.status == self.status)
             and (self.type is None or job.type == self.type)
             and (self.repository is None or job.repository == self.repository)
             and (self.claimed_by is None or job.claimed_by == self.claimed_by)
             and (self.created_by is None or job.created_by_user_id == self.created_by)
-            and (self.created_after_ms is None or created > self.created_after_ms)
-            and (self.created_before_ms is None or created < self.created_before_ms)
+            and (after is None or from_rfc3339(job.created_at) > after)
+            and (before is None or from_rfc3339(job.created_at) < before)
         )
 
 

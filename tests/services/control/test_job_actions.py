@@ -76,12 +76,13 @@ async def test_a_stale_job_is_ended_by_cancelling_again(control: ClientSession, 
 
 
 async def test_a_failed_job_is_retried(control: ClientSession, store: Store) -> None:
-    """70-11: it leads to the new job; a second time to the same one."""
+    """70-11: it leads to the new job; a second time it says so, and leads there too."""
     job = await given.running(store)
     await given.end(store, job, endings.Fail(job.id, given.token(job), "broken", retryable=False))
     form = f"/jobs/{job.id}/actions/retry"
     first, second = await send(control, form), await send(control, form)
-    assert (first.status, second.where) == (303, first.where)
+    assert (first.status, second.status) == (303, 409)
+    assert f'href="{first.where}"' in second.text
     assert (await jobs.get(store, first.where.removeprefix("/jobs/"))).retry_of == job.id
 
 

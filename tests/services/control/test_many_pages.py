@@ -85,6 +85,7 @@ async def test_all_that_fit_are_changed(control: ClientSession, store: Store) ->
     fields = {"verb": "cancel", "all": "true", "type": "nightly"}
     answer = await send(control, "/jobs", **fields)
     assert "3 jobs can be changed so: all that fit type = nightly" in answer.words
+    assert len(listed(answer.text)) == 3
     answer = await send(control, "/jobs", **fields, sure="true")
     assert "3 changed of 3" in answer.words
     assert await status(store, other) == ["queued"]

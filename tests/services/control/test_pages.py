@@ -63,7 +63,7 @@ async def test_the_overview_lists_the_latest_jobs(control: ClientSession, store:
     job = await given.running(store, "report.weekly", worker_id="worker-7", max_attempts=5)
     late = await given.queued(store, delay_ms=600_000)
     page = await read(control, "/")
-    rows = re.findall(r"<tr>.*?</tr>", page, re.DOTALL)[1:]
+    rows = re.findall(r'<tr id="row-.*?</tr>', page, re.DOTALL)
     assert [re.search(r'href="/jobs/([^"]+)"', row)[1] for row in rows] == [late, job.id]  # type: ignore[index]
     assert "Delayed" in rows[0]
     for text in ("Running", "report.weekly", "worker-7", "1 of 5"):

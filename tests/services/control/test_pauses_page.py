@@ -53,7 +53,7 @@ async def test_a_resume_before_the_drain_is_a_choice_of_its_own(control: ClientS
     fields = {"form": "fleet", "action": "resume"}
     answer = await send(control, "/pauses", **fields)
     assert answer.status == 409
-    assert "Nothing was done. 1 job still runs: wait for the drain, or force the resume" in answer.words
+    assert "Nothing was done: 1 job still runs: wait for the drain, or force the resume" in answer.words
     assert (await pause.read(store)).workers_paused
     assert (await send(control, "/pauses", forceResume="true", **fields)).status == 303
     assert "forced" in words(await look(control, "/audit?control=worker_pause"))

@@ -23,6 +23,7 @@ function put(html) {
     const title = part.querySelector("h1")?.textContent;
     if (title && title !== old?.querySelector("h1")?.textContent) say.textContent = title;
     if (old?.open) part.open = true;
+    old?.dispatchEvent(new CustomEvent("put", { bubbles: true, detail: part }));
     old?.replaceWith(part);
   }
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
