@@ -10,6 +10,7 @@ import click
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from deploy.redis.users import acl_file
 from sluicegate import keys, metrics, queue_metrics, settings
 from sluicegate.cli.main import main
 from sluicegate.operations.tool_schema import input_schema
@@ -42,6 +43,9 @@ def settings_page() -> str:
         "environment, the environment over the file. Seconds accept decimals, lists are separated by commas,",
         "switches are `1` or `0`. A bad value ends the process with a message that names it.",
         "",
+        "These secrets may also be in a file, so that they stand in no environment; the variable that names",
+        f"the file ends with `_FILE`: {', '.join(_file_variables())}.",
+        "",
         "This page is written by `make generated`.",
     ]
     for kind in settings.STRUCTS:
@@ -59,6 +63,10 @@ def settings_page() -> str:
             words = settings.description(field).replace("|", "\\|")
             lines.append(f"| `{settings.PREFIX}{field.name.upper()}` | {default} | {words} |")
     return "\n".join(lines) + "\n"
+
+
+def _file_variables() -> list[str]:
+    return [f"`{settings.PREFIX}{name.upper()}_FILE`" for name in sorted(settings.FROM_FILES)]
 
 
 def keys_page() -> str:
@@ -216,5 +224,5 @@ def _names(registry: CollectorRegistry) -> set[str | None]:
 
 
 if __name__ == "__main__":
-    for name, text in pages().items():
+    for name, text in {**pages(), "deploy/redis/users.acl": acl_file()}.items():
         (ROOT / name).write_text(text)

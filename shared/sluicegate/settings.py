@@ -54,6 +54,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     redis_max_connections: Annotated[
         Annotated[int, Meta(ge=4)], says("connections of one process to the store")
     ] = 64
+    redis_password_file: Annotated[
+        Path | None, says("file with the password of the user that the store's address names")
+    ] = None
+    redis_ca_file: Annotated[
+        Path | None, says("certificates that the store's is signed by (`rediss://`); default: the system's")
+    ] = None
+    redis_cert_file: Annotated[
+        Path | None, says("certificate that this process shows the store, with `redis_key_file`")
+    ] = None
+    redis_key_file: Annotated[Path | None, says("the key of that certificate")] = None
+    redis_check_hostname: Annotated[
+        bool, says("the store's certificate has to be for the host in its address")
+    ] = True
     durability: Annotated[
         Literal["relaxed", "local"],
         says("`relaxed`: any store; `local`: the store must run with `appendfsync always`"),
@@ -346,15 +359,7 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
         """The worker's token, if it has one. Raises ConfigurationError when its file cannot be read."""
         if self.token is not None or self.token_file is None:
             return self.token
-        try:
-            text = self.token_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(
-                f"SLUICEGATE_TOKEN_FILE={str(self.token_file)!r} cannot be read: {error}"
-            ) from error
-        if not text:
-            raise ConfigurationError(f"SLUICEGATE_TOKEN_FILE={str(self.token_file)!r} is empty")
-        return text
+        return read_secret("SLUICEGATE_TOKEN_FILE", self.token_file)
 
     def runtime_arguments(self, runtime: str) -> list[str]:
         """The words of `runtime_args_<runtime>`. Raises ConfigurationError when its quotes do not close."""
@@ -413,6 +418,8 @@ STRUCTS: Final[tuple[type[Struct], ...]] = (
     ClientSettings,
 )  # fmt: skip
 SECRET_FIELDS: Final = frozenset({"token", "bootstrap_admin_token", "session_key", "live_keys"})
+FROM_FILES: Final = SECRET_FIELDS - {"token"}
+"""Secrets that may also come from a file: SLUICEGATE_SESSION_KEY_FILE names the one with `session_key`."""
 
 S = TypeVar("S", bound=Struct)
 
@@ -439,6 +446,11 @@ def load(
         variable = PREFIX + field.name.upper()
         if environ.get(variable, "") != "":
             values[field.name] = (variable, environ[variable])
+        elif field.name in FROM_FILES and environ.get(f"{variable}_FILE", "") != "":
+            values[field.name] = (
+                variable,
+                read_secret(f"{variable}_FILE", Path(environ[f"{variable}_FILE"])),
+            )
         if flags and flags.get(field.name) is not None:
             values[field.name] = (f"--{field.name.replace('_', '-')}", flags[field.name])
     hints = get_type_hints(kind, include_extras=True)
@@ -450,10 +462,22 @@ def load(
     return kind(**chosen)
 
 
+def read_secret(variable: str, path: Path) -> str:
+    """What is in a file, without white space around it. Raises ConfigurationError, also for an empty one."""
+    try:
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{variable}={str(path)!r} cannot be read: {error}") from error
+    if not text:
+        raise ConfigurationError(f"{variable}={str(path)!r} is empty")
+    return text
+
+
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
     """Variables with our prefix that mean nothing: worth a warning, since they are often misspelt."""
     environ = os.environ if environ is None else environ
     known = {PREFIX + name.upper() for name in known_fields()} | OUTSIDE_SETTINGS
+    known |= {f"{PREFIX}{name.upper()}_FILE" for name in FROM_FILES}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 

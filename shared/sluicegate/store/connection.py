@@ -27,7 +27,14 @@ from sluicegate.errors import (
 )
 from sluicegate.settings import Settings
 from sluicegate.store import preflight
-from sluicegate.store.connections import Connect, Connections, connector, disconnect, shown_url
+from sluicegate.store.connections import (
+    Connect,
+    Connections,
+    connector,
+    disconnect,
+    refusal,
+    shown_url,
+)
 from sluicegate.store.hearing import Hearing
 from sluicegate.store.memory import Memory
 from sluicegate.store.scripts import Script, script
@@ -75,7 +82,13 @@ class Store:
 
     async def initialise(self) -> None:
         """Lay out a new store; an existing one stays as it is."""
-        reply = await self.run("init", partitions=PARTITIONS)
+        try:
+            reply = await self.run("init", partitions=PARTITIONS)
+        except StoreFault as error:
+            raise ConfigurationError(
+                f"{self._address} cannot be used: {error.detail} (a new store is laid out by queue_api, "
+                "control or the sweeper: start one of them before a worker)"
+            ) from error
         if int(reply[0]) != PARTITIONS:
             raise ConfigurationError(
                 f"the store was laid out for {reply[0]} partitions, this version works with {PARTITIONS}"
@@ -161,7 +174,10 @@ class Store:
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]
             except _LOST as error:
-                raise StoreUnavailable(self._unreachable()) from error
+                refused = refusal(error)
+                raise StoreUnavailable(
+                    f"{self._address}: {refused}" if refused else self._unreachable()
+                ) from error
             yield connection
         finally:
             await disconnect(connection)
@@ -189,6 +205,8 @@ class Store:
                 reply = await call(connection)
             except _LOST as error:
                 await self._connections.drop(connection)
+                if refused := refusal(error):
+                    raise StoreUnavailable(f"{self._address}: {refused}") from error
                 if sent and not repeatable:
                     raise OutcomeUnknown("the store did not answer; the outcome is not known") from error
                 if loop.time() + pause >= deadline:
@@ -219,6 +237,10 @@ class Store:
             return await _send(connection, "EVALSHA", chosen.sha, 1, keys.META, *argv)
         except redis_errors.NoScriptError:
             return await _send(connection, "EVAL", chosen.text, 1, keys.META, *argv)
+
+    @property
+    def _address(self) -> str:
+        return f"the store at {shown_url(self.settings.redis_url)}"
 
     def _unreachable(self) -> str:
         return (
@@ -267,4 +289,6 @@ def _server_error(error: redis_errors.ResponseError) -> Exception:
         error, redis_errors.BusyLoadingError | redis_errors.ReadOnlyError | redis_errors.AuthenticationError
     ):
         return StoreUnavailable(f"the store cannot serve: {text}")
+    if isinstance(error, redis_errors.NoPermissionError):
+        return StoreFault(f"the store's user may not do this, its rights are too few (deploy/redis): {text}")
     return StoreFault(f"the store refused a call: {text}")

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+import redis.exceptions as redis_errors
+from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sluicegate.errors import ConfigurationError, StoreUnavailable
-from sluicegate.settings import Settings
+from sluicegate.settings import PREFIX, Settings, read_secret
 
 KEPT_IDLE: Final = 2
 """Connections that stay open though nobody needs them just now."""
@@ -38,6 +40,8 @@ def connector(settings: Settings) -> Connect:
         )
     pool = ConnectionPool.from_url(
         settings.redis_url,
+        **_password(settings),
+        **_tls(settings, scheme),
         protocol=2,
         decode_responses=True,
         encoding_errors="replace",
@@ -50,6 +54,64 @@ def connector(settings: Settings) -> Connect:
     return pool.make_connection
 
 
+def _password(settings: Settings) -> dict[str, Any]:
+    if settings.redis_password_file is None:
+        return {}
+    return {"password": read_secret("SLUICEGATE_REDIS_PASSWORD_FILE", settings.redis_password_file)}
+
+
+def _tls(settings: Settings, scheme: str) -> dict[str, Any]:
+    """What redis-py is told of certificates. Raises ConfigurationError, naming the file."""
+    files = {
+        "ssl_ca_certs": ("REDIS_CA_FILE", settings.redis_ca_file),
+        "ssl_certfile": ("REDIS_CERT_FILE", settings.redis_cert_file),
+        "ssl_keyfile": ("REDIS_KEY_FILE", settings.redis_key_file),
+    }
+    given = {option: (f"{PREFIX}{name}", path) for option, (name, path) in files.items() if path is not None}
+    if scheme != "rediss":
+        for variable, path in given.values():
+            raise ConfigurationError(f"{variable}={str(path)!r} needs a store at rediss://")
+        return {}
+    if (settings.redis_cert_file is None) != (settings.redis_key_file is None):
+        raise ConfigurationError("SLUICEGATE_REDIS_CERT_FILE and SLUICEGATE_REDIS_KEY_FILE need each other")
+    for variable, path in given.values():
+        read_secret(variable, path)
+    if settings.redis_ca_file is not None or settings.redis_cert_file is not None:
+        _try_certificates(settings)
+    return {
+        **{option: str(path) for option, (_, path) in given.items()},
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": settings.redis_check_hostname,
+    }
+
+
+def _try_certificates(settings: Settings) -> None:
+    """Load them once: else every connection would fail, and be tried again as if the store were away."""
+    context = ssl.create_default_context()
+    try:
+        if settings.redis_ca_file is not None:
+            context.load_verify_locations(settings.redis_ca_file)
+        if settings.redis_cert_file is not None:
+            context.load_cert_chain(settings.redis_cert_file, settings.redis_key_file)
+    except ssl.SSLError as error:
+        raise ConfigurationError(
+            "SLUICEGATE_REDIS_CA_FILE, SLUICEGATE_REDIS_CERT_FILE or SLUICEGATE_REDIS_KEY_FILE holds no "
+            f"certificate or key that can be used: {error}"
+        ) from error
+
+
+def refusal(error: BaseException) -> str | None:
+    """Why a connection could not be made that will not be made by trying again; None for what may pass."""
+    if isinstance(error, redis_errors.AuthenticationError):
+        return f"it does not know this user or its password ({error})"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not accepted: {cause.verify_message} (SLUICEGATE_REDIS_CA_FILE)"
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
 def shown_url(url: str) -> str:
     """The address without user and password."""
     scheme, separator, rest = url.partition("://")
@@ -57,8 +119,10 @@ def shown_url(url: str) -> str:
 
 
 async def disconnect(connection: AbstractConnection) -> None:
+    transport = _transport(connection)
     with contextlib.suppress(Exception):
         await connection.disconnect(nowait=True)
+    _abort(transport)
 
 
 class Connections:
@@ -154,4 +218,18 @@ class Connections:
 
 
 def _close(connection: AbstractConnection) -> None:
+    transport = _transport(connection)
     connection._close()  # type: ignore[no-untyped-call]
+    _abort(transport)
+
+
+def _transport(connection: AbstractConnection) -> asyncio.WriteTransport | None:
+    """Of a TLS connection that is open."""
+    writer = connection._writer if isinstance(connection, SSLConnection) else None
+    return None if writer is None else writer.transport
+
+
+def _abort(transport: asyncio.WriteTransport | None) -> None:
+    """Closing by TLS waits for the other side's farewell, and a server that is gone says none."""
+    if transport is not None:
+        transport.abort()
