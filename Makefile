@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 XTERM := services/control/dashboard/static/xterm/xterm.mjs
 PYTEST := $(BIN)/pytest -n auto --dist loadgroup
 
+# Programs start by the hundred in the tests: with this set, each would compile all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test test-slow test-all check bench format lock generated clean
 

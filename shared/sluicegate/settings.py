@@ -503,12 +503,13 @@ def env_example() -> str:
     """The text of `.env.example`: every setting, its default and what it is for."""
     lines = ["# Settings of Sluicegate. Uncomment to change; the values shown are the defaults.", ""]
     for kind in STRUCTS:
-        own = [name for name in kind.__annotations__ if name in known_fields()]
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        own = [name for name in kind.__annotations__ if name in fields]
         if not own:
             continue
         lines += [f"# --- {(kind.__doc__ or kind.__name__).strip().splitlines()[0]}", ""]
         for name in own:
-            field = next(each for each in msgspec.structs.fields(kind) if each.name == name)
+            field = fields[name]
             lines += [f"# {description(field)}", f"#{PREFIX}{name.upper()}={as_text(field.default)}", ""]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -23,7 +23,7 @@ ENDLESS = r"stream$|controls$"
 NOT_CHECKED = "positive_data_acceptance,allow_header_conformance,missing_required_header"
 """Some rules are finer than a schema can tell; GET is allowed on /jobs/claim, as on a job of that id; and a
 request that lacks one of the two credentials still has the other."""
-BRIEF = ("--phases", "examples,fuzzing", "--max-examples", "4")
+BRIEF = ("--phases", "examples,fuzzing", "--max-examples", "2")
 LONG = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "15")
 
 

@@ -141,7 +141,10 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("directive", FAILURES)
+@pytest.mark.parametrize(
+    "directive",
+    ["rate-limit", "unauthorized", *(pytest.param(each, marks=pytest.mark.slow) for each in [*FAILURES][2:])],
+)
 async def test_a_failure_has_its_words_and_its_class(
     worker_settings: WorkerSettings, new_task: NewTask, agent: str, directive: str, origin: Origin
 ) -> None:

@@ -69,8 +69,20 @@ STEPS = {
     "only spaces": "printf '  \\n\\t\\n' > blanks; printf 'one \\ntwo\\t\\nthree\\n' > README.md",
 }
 
+TELLING = {
+    "nothing", "binary files", "a rename with a change", "the whole tree deleted", "commits of its own",
+    "ignored files", "modes and links", "a file becomes a folder", "line ends", "unusual names",
+}  # fmt: skip
+"""Those that differ most: the others are for the slow tests."""
 
-@pytest.mark.parametrize("script", STEPS.values(), ids=STEPS.keys())
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(script, id=name, marks=[] if name in TELLING else [pytest.mark.slow])
+        for name, script in STEPS.items()
+    ],
+)
 async def test_what_a_step_leaves_is_what_is_published(
     tmp_path: Path, worker_settings: WorkerSettings, new_task: NewTask, origin: Origin, script: str
 ) -> None:

@@ -90,7 +90,7 @@ async def test_secrets_and_transcripts_are_not_told(
 async def test_what_is_told_is_bounded(healing: WorkerSettings, new_task: NewTask, marks: Path) -> None:
     """A fact, an event and a prompt have their limits, whatever an attempt says and leaves."""
     kept = new_task(
-        TELL.format(marks=marks) + "for n in $(seq 300); do touch $(printf 'x%.0s' $(seq 200))$n; done; "
+        TELL.format(marks=marks) + "x=$(printf 'x%.0s' $(seq 200)); for n in $(seq 300); do : > $x$n; done; "
         "printf 'y%.0s' $(seq 5000); echo; exit 1"
     )
     await failure(kept, healing)
