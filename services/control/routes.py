@@ -168,6 +168,7 @@ PAGES: Final = (
         method="POST", path="/jobs/new", handler=new_job_page.change, may="operator", login="/login",
         form=AnyForm,
     ),
+    Endpoint(method="POST", path="/jobs/new/check", handler=new_job_page.check, may="operator", form=AnyForm),
     Endpoint(method="GET", path="/tokens", handler=tokens_page.show, may="admin", login="/login"),
     Endpoint(
         method="POST", path="/tokens", handler=tokens_page.change, may="admin", login="/login", form=AnyForm

@@ -17,6 +17,23 @@ from sluicegate.validation import convert_text
 T = TypeVar("T", bound=msgspec.Struct)
 _LOCAL_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 
+_IN_WORDS: Final = (
+    (re.compile(r"Expected `int`, got `\w+`"), "must be a whole number"),
+    (re.compile(r"Expected `(?:float|int \| float)`, got `\w+`"), "must be a number"),
+    (re.compile(r"Expected `(?:int|float)` >= (\S+?)(?:\.0)?"), r"must be at least \1"),
+    (re.compile(r"Expected `(?:int|float)` > (\S+?)(?:\.0)?"), r"must be more than \1"),
+    (re.compile(r"Expected `(?:int|float)` <= (\S+?)(?:\.0)?"), r"must be at most \1"),
+    (
+        re.compile(r"Expected `str` matching regex '\^\[a-z\]\[a-z0-9_\.-\]\{0,63\}.*"),
+        "must begin with a small letter; then small letters, digits, _ . and -, up to 64 in all",
+    ),
+    (
+        re.compile(r"Expected `str` matching regex '\^\[\^\S+\{1,128\}.*"),
+        "must have 1 to 128 printable characters",
+    ),
+    (re.compile(r"Expected `str` of length <= (\d+)"), r"must have at most \1 characters"),
+)
+
 
 class AnyForm(msgspec.Struct):
     """Declared by a form that `Filled` reads: what may be in it is said by the call that it becomes."""
@@ -74,9 +91,18 @@ class Filled:
         """The same, with what is wrong."""
         self.refusal, self.code = error.detail, error.code
         for each in error.extra.get("errors", ()):
-            self.errors[each["path"]] = each["message"]
-            self.errors.setdefault(each["path"].partition("[")[0], each["message"])
+            message = in_words(each["message"])
+            self.errors[each["path"]] = message
+            self.errors.setdefault(each["path"].partition("[")[0], message)
         return self
+
+
+def in_words(message: str) -> str:
+    """What is wrong with a field, for who has filled it in: `Expected `int` <= 20` is for programs."""
+    for pattern, words in _IN_WORDS:
+        if found := pattern.fullmatch(message):
+            return found.expand(words)
+    return message
 
 
 def as_utc(text: str) -> str:

@@ -16,6 +16,7 @@ from sluicegate.validation import convert
 
 STEPS: Final = "payload.task.steps"
 _STEP_FIELD: Final = re.compile(r"payload\.task\.steps\[(\d{1,4})\]\.(id|title|instructions)")
+_STEP_PATH: Final = re.compile(r"payload\.task\.steps\[(\d{1,4})\]")
 _TEXTS: Final = (
     "id",
     "type",
@@ -30,19 +31,62 @@ _TEXTS: Final = (
 _NUMBERS: Final = ("priority", "maxAttempts", "delaySeconds", "maxRunSeconds")
 
 
-def tidied(fields: Mapping[str, Sequence[str]], *, one_more: bool = False) -> Filled:
-    """The form without its blank steps, the others numbered anew; then one blank step, if asked for."""
+def tidied(fields: Mapping[str, Sequence[str]]) -> Filled:
+    """The form without its blank steps, the others numbered anew; with one blank one if there is no other."""
+    steps, rest = _parted(fields)
+    return _joined([steps[at] for at in written_steps(fields)] or [{}], rest)
+
+
+def arranged(fields: Mapping[str, Sequence[str]], change: str) -> Filled:
+    """The form with one step more (`add`), or with one moved or left out (`up 1`, `down 0`, `remove 2`)."""
+    steps, rest = _parted(fields)
+    kept = [steps[number] for number in sorted(steps)] or [{}]
+    verb, _, number = change.partition(" ")
+    at = int(number) if re.fullmatch(r"\d{1,4}", number) else -1
+    if verb == "add":
+        kept.append({})
+    elif 0 <= at < len(kept):
+        step = kept.pop(at)
+        if verb != "remove":
+            kept.insert(max(0, at + (1 if verb == "down" else -1)), step)
+    return _joined(kept or [{}], rest)
+
+
+def written_steps(fields: Mapping[str, Sequence[str]]) -> list[int]:
+    """The numbers of the steps in which something stands."""
+    steps, _ = _parted(fields)
+    return [number for number in sorted(steps) if any(text.strip() for text in steps[number].values())]
+
+
+def place(path: str, written: Sequence[int]) -> str:
+    """Where in the form, blank steps and all, a path of the document is."""
+    found = _STEP_PATH.match(path)
+    if found is None or int(found[1]) >= len(written):
+        return path
+    return f"{STEPS}[{written[int(found[1])]}]{path[found.end() :]}"
+
+
+def _parted(
+    fields: Mapping[str, Sequence[str]],
+) -> tuple[dict[int, dict[str, str]], dict[str, Sequence[str]]]:
+    """The steps by their numbers, and the other fields."""
     steps: dict[int, dict[str, str]] = {}
     rest: dict[str, Sequence[str]] = {}
     for name, values in fields.items():
         if (found := _STEP_FIELD.fullmatch(name)) is None:
             rest[name] = values
-        elif values[-1].strip():
+        else:
             steps.setdefault(int(found[1]), {})[found[2]] = values[-1]
-    kept = [steps[number] for number in sorted(steps)]
-    for number, step in enumerate([*kept, {"title": ""}] if one_more or not kept else kept):
-        rest |= {f"{STEPS}[{number}].{name}": [value] for name, value in step.items()}
-    return Filled(rest)
+    return steps, rest
+
+
+def _joined(steps: Sequence[Mapping[str, str]], rest: Mapping[str, Sequence[str]]) -> Filled:
+    named = {
+        f"{STEPS}[{number}].{name}": [step.get(name, "")]
+        for number, step in enumerate(steps)
+        for name in ("id", "title", "instructions")
+    }
+    return Filled({**rest, **named})
 
 
 def step_count(filled: Filled) -> int:

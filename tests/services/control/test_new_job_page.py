@@ -45,9 +45,9 @@ async def test_a_task_with_steps_is_made(control: ClientSession, store: Store) -
     }
     answer = await send(control, PAGE, do="add", **TASK, **steps)
     assert answer.status == 200
-    assert field(answer.text, "payload.task.steps[0].id") == "build"
-    assert field(answer.text, "payload.task.steps[1].title") == "Tell it"
-    assert 'name="payload.task.steps[2].id"' in answer.text
+    assert field(answer.text, "payload.task.steps[1].id") == "build"
+    assert field(answer.text, "payload.task.steps[2].title") == "Tell it"
+    assert 'name="payload.task.steps[3].id"' in answer.text
     made = {
         **TASK,
         **steps,
@@ -74,6 +74,44 @@ async def test_a_task_with_steps_is_made(control: ClientSession, store: Store) -
     assert len(await stored(store)) == 1
 
 
+async def test_steps_are_moved_and_left_out(control: ClientSession, store: Store) -> None:
+    """Each button sends the form as it is; the last step stays; nonsense changes nothing."""
+    steps = {f"payload.task.steps[{at}].id": name for at, name in enumerate("abc")}
+
+    async def after(change: str) -> list[str]:
+        answer = await send(control, PAGE, do=change, **TASK, **steps)
+        assert answer.status == 200
+        return [field(answer.text, f"payload.task.steps[{at}].id") for at in range(4)]
+
+    assert await after("up 1") == ["b", "a", "c", ""]
+    assert await after("down 1") == ["a", "c", "b", ""]
+    assert await after("remove 0") == ["b", "c", "", ""]
+    for nonsense in ("up 0", "down 2", "up 9", "up x", "remove"):
+        assert await after(nonsense) == ["a", "b", "c", ""]
+    answer = await send(control, PAGE, do="remove 0", **TASK, **{"payload.task.steps[0].id": "only"})
+    assert 'name="payload.task.steps[0].id"' in answer.text
+    assert await stored(store) == []
+
+
+async def test_a_form_is_checked_while_it_is_filled_in(control: ClientSession, store: Store) -> None:
+    """By the queue's own rules, at the fields as they stand, blank steps among them; nothing is changed."""
+
+    async def checked(**fields: str) -> Any:
+        return msgspec.json.decode((await send(control, f"{PAGE}/check", page=PAGE, **fields)).text)
+
+    steps = {"payload.task.steps[0].id": " ", "payload.task.steps[2].id": "not an id"}
+    found = await checked(**TASK, **steps, priority="high")
+    assert set(found["errors"]) == {"priority"}
+    found = await checked(**TASK, **steps)
+    assert "payload.task.steps[2].id" in found["errors"] and "curl" not in found
+    found = await checked(type="report", payload="[1]")
+    assert set(found["errors"]) == {"payload"}
+    assert (await checked(**TASK))["curl"].startswith("curl -fsS")
+    assert await stored(store) == []
+    async with control.post(f"{PAGE}/check", data=TASK) as refused:
+        assert refused.status == 403
+
+
 async def test_what_is_wrong_stands_at_its_field(control: ClientSession, store: Store) -> None:
     """The document's own paths name the fields, also after a blank step before them is gone."""
     for name, value in {
@@ -89,6 +127,13 @@ async def test_what_is_wrong_stands_at_its_field(control: ClientSession, store: 
         shown = name.replace("[4]", "[0]")
         assert f'id="wrong-{shown}"' in answer.text, name
         assert field(answer.text, shown) == value
+    for name, wrong, words in (
+        ("maxAttempts", "50", "must be at most 20"),
+        ("maxRunSeconds", "-1", "must be more than 0<"),
+        ("affinityKey", "a\nb", "must have 1 to 128 printable characters"),
+        ("type", "A B", "must begin with a small letter"),
+    ):
+        assert words in (await send(control, PAGE, do="enqueue", **{"type": "report", name: wrong})).text
     answer = await send(control, PAGE, do="enqueue", type="report", payload="[1]")
     assert answer.status == 422
     assert 'id="wrong-payload"' in answer.text
