@@ -8,10 +8,11 @@ from aiohttp import web
 
 from services.control.dashboard.live_board import LiveBoard
 from services.control.dashboard.live_rows import LiveRows
+from services.control.dashboard.lookout import Lookout
 from services.control.dashboard.rendering import Pages
 from services.control.handlers.jobs_page import ROWS
 from services.control.handlers.many_jobs import ARTIFACTS
-from services.control.handlers.pages import BOARD, LIVE_EVENTS, PAGES, appended, refused
+from services.control.handlers.pages import BOARD, LIVE_EVENTS, LOOKOUT, PAGES, appended, refused
 from services.control.handlers.static_files import FILES, files
 from services.control.handlers.terminal import TERMINAL_METRICS, TERMINALS
 from services.control.routes import ROUTES
@@ -28,11 +29,12 @@ from sluicegate.store.notices import Notices
 def build(settings: ControlSettings, store: Store) -> web.Application:
     """The app; the store stays the caller's to close, after the app's cleanup."""
     app = application(settings, store, ROUTES)
-    app[PAGES] = Pages()
+    app[PAGES] = Pages(settings.page_refresh_seconds)
     app[REFUSAL_PAGE] = refused
     notices = Notices(store)
-    app[BOARD] = LiveBoard(store, notices, app[PAGES])
     app[ROWS] = LiveRows(store, notices, app[PAGES])
+    app[LOOKOUT] = Lookout(settings, store)
+    app[BOARD] = LiveBoard(app[LOOKOUT], notices, app[PAGES])
     app[LIVE_EVENTS] = LiveEvents(store, notices, partial(appended, app[PAGES]))
     app[FILES] = files()
     app[ARTIFACTS] = open_store(settings)

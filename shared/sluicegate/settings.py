@@ -166,6 +166,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)],
         says("of a run's terminal: so much is kept in the store for who comes to watch"),
     ] = 256 * 1024
+    retention_max_dead_letters: Annotated[
+        Count,
+        says("dead letters kept, in number; the same for sweeper, which removes, and control, which warns"),
+    ] = 100_000
     idempotency_seconds: Annotated[Seconds, says("how long an idempotency key is remembered")] = 86_400.0
     default_repository_host: Annotated[str, says("the host that `owner/name` means")] = "github.com"
     allow_local_repositories: Annotated[bool, says("accept paths and file: URLs as repositories")] = False
@@ -236,6 +240,34 @@ class QueueApiSettings(ServerSettings, frozen=True, kw_only=True):
 
 class ControlSettings(ServerSettings, frozen=True, kw_only=True):
     control_port: Annotated[Port, says("port of control")] = 8081
+    page_refresh_seconds: Annotated[
+        Annotated[float, Meta(ge=0)],
+        says("pages that nobody types into are loaded anew this often where JavaScript is off; 0: never"),
+    ] = 5.0
+    warn_stale_seconds: Annotated[
+        Seconds,
+        says("the overview calls it wrong: a lease that has run out, a due job not moved, for so long"),
+    ] = 5.0
+    warn_unclaimable_seconds: Annotated[
+        Seconds, says("the same: a job that no live worker can run has waited for so long")
+    ] = 60.0
+    warn_waiting_seconds: Annotated[
+        Seconds, says("the same: a job that a worker could run has waited for so long")
+    ] = 3600.0
+    warn_person_seconds: Annotated[
+        Seconds, says("the same: a run waits for the person who paused it or took it over, for so long")
+    ] = 60.0
+    warn_pause_seconds: Annotated[Seconds, says("the same: a pause lasts for so long")] = 3600.0
+    warn_quiesce_seconds: Annotated[
+        Seconds, says("the same: a job has not come to a checkpoint, so long after a quiesce")
+    ] = 60.0
+    warn_dead_letters_per_hour: Annotated[
+        Count, says("the same: so many dead letters came in the last hour")
+    ] = 1
+    warn_near_share: Annotated[
+        Annotated[float, Meta(gt=0, le=1)],
+        says("the same: so much of a limit is used: of a step's time, of dead letters, waiting jobs, memory"),
+    ] = 0.8
     terminal_max_viewers: Annotated[Count, says("people who watch terminals through one control process")] = (
         200
     )
@@ -393,7 +425,6 @@ class SweeperSettings(Settings, frozen=True, kw_only=True):
     retention_failed_seconds: Annotated[Seconds, says("how long failed jobs are kept")] = 30 * 86_400.0
     retention_cancelled_seconds: Annotated[Seconds, says("how long cancelled jobs are kept")] = 30 * 86_400.0
     retention_max_jobs: Annotated[Count, says("terminal jobs kept of each status, in number")] = 1_000_000
-    retention_max_dead_letters: Annotated[Count, says("dead letters kept, in number")] = 100_000
     retention_audit_seconds: Annotated[
         Seconds, says("how long audit entries are kept in the store; they are exported first")
     ] = 365 * 86_400.0

@@ -197,7 +197,7 @@ async def test_a_page_outlives_the_service(browser: Browser, settings: Settings,
             await page.goto(f"http://{host}:{port}/")
             await expect(page.locator("#live")).to_have_text("Live")
             await marked(page)
-        await expect(page.locator("#live")).to_have_text("Reconnecting")
+        await expect(page.locator("#live")).to_have_text("Connecting again")
         await given.queued(store)
         async with serving(build(control, store), host, port):
             await expect(page.locator("#live")).to_have_text("Live")

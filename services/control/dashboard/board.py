@@ -6,14 +6,18 @@ from typing import Final
 
 from msgspec import Struct
 
+from services.control.dashboard.charts import Drawn, draw
 from sluicegate.model import Counts, Job, NarrowPause, SystemState
 from sluicegate.operations.drain import Drain, progress
+from sluicegate.operations.troubles import Trouble
+from sluicegate.store import figures as store_figures
 from sluicegate.store import jobs as job_records
 from sluicegate.store import narrow_pauses
-from sluicegate.store import pause as pause_record
 from sluicegate.store import workers as presence
 from sluicegate.store.connection import Store
+from sluicegate.store.flow import Flow
 from sluicegate.store.jobs import JobFilter
+from sluicegate.store.signs import Run
 from sluicegate.store.workers import Presence
 from sluicegate.times import from_rfc3339, now_ms
 
@@ -44,13 +48,22 @@ class Row(Struct, frozen=True, kw_only=True):
         )
 
 
-class Board(Struct, frozen=True, kw_only=True):
+class Board(Struct, kw_only=True):
+    """troubles, flow, runs: only on the overview. runs: what the workers' jobs are at."""
+
     system: SystemState
     pauses: list[NarrowPause]
     counts: Counts
     workers: list[Presence]
     jobs: list[Row]
     drain: Drain | None
+    troubles: list[Trouble] | None = None
+    flow: Flow | None = None
+    runs: dict[str, Run] = {}
+
+    @property
+    def drawn(self) -> Drawn | None:
+        return None if self.flow is None else draw(self.flow)
 
 
 async def look(store: Store, *, with_drain: bool = False) -> Board:
@@ -59,7 +72,8 @@ async def look(store: Store, *, with_drain: bool = False) -> Board:
     with_drain: while all workers are paused, what holds up the drain, too.
     """
     latest, _ = await job_records.listing(store, JobFilter(), cursor=None, limit=LATEST)
-    system, counts = await pause_record.read(store), await job_records.counts(store)
+    figures = await store_figures.read(store)
+    system, counts = figures.system, figures.counts
     return Board(
         system=system,
         pauses=(await narrow_pauses.read(store)).items,

@@ -29,9 +29,13 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 class Pages:
-    """The dashboard's templates, loaded once for each process."""
+    """The dashboard's templates, loaded once for each process.
 
-    def __init__(self) -> None:
+    refresh_seconds: without JavaScript a page that is rendered with `refresh`, since nobody types into it,
+    loads itself anew after so long; 0: none does.
+    """
+
+    def __init__(self, refresh_seconds: float) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -46,6 +50,7 @@ class Pages:
             is_id=lambda text: ID_PATTERN.match(text or "") is not None,
             left=left,
             number=number,
+            refresh_seconds=refresh_seconds,
             passed=lambda moment: from_rfc3339(moment) <= now_ms(),
             pairs=lambda words: [(word, word.replace("_", " ")) for word in words],
             pause_name=pause_name,
@@ -59,7 +64,7 @@ class Pages:
         self._environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
 
     def render(self, template: str, **values: Any) -> str:
-        return self._environment.get_template(template).render(now=now_ms(), **values)
+        return self._environment.get_template(template).render(now=now_ms(), **{"refresh": False, **values})
 
 
 def static_address(name: str) -> str:

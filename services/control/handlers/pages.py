@@ -14,8 +14,9 @@ from aiohttp import web
 from msgspec import Struct
 
 from services.control.dashboard import actions, job_page
-from services.control.dashboard.board import Row, look, shown_status
-from services.control.dashboard.live_board import GAP_SECONDS, LONGEST_SECONDS, LiveBoard
+from services.control.dashboard.board import Row, shown_status
+from services.control.dashboard.live_board import GAP_SECONDS, LONGEST_SECONDS, OVERVIEW, LiveBoard
+from services.control.dashboard.lookout import Lookout
 from services.control.dashboard.rendering import Pages, has_xterm, policy
 from sluicegate.errors import NotFound, SluicegateError
 from sluicegate.http import (
@@ -40,6 +41,7 @@ from sluicegate.store.live_events import Follower, LiveEvents
 
 PAGES: Final = web.AppKey("pages", Pages)
 BOARD: Final = web.AppKey("board", LiveBoard)
+LOOKOUT: Final = web.AppKey("lookout", Lookout)
 LIVE_EVENTS: Final = web.AppKey("live_events", LiveEvents)
 
 LIVE_PARTS: Final = (
@@ -69,7 +71,7 @@ HEADERS: Final = {
 class PartsQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     """parts: which of `live_board.PARTS` the page has, comma-separated."""
 
-    parts: str = "banner,counts,jobs"
+    parts: str = OVERVIEW
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -144,7 +146,8 @@ async def shown(request: web.Request, template: str, **values: Any) -> web.Respo
 
 @page
 async def overview(request: web.Request) -> web.Response:
-    return html(request, "overview.html", board=await look(request.app[STORE]), live="/events")
+    board = await request.app[LOOKOUT].board()
+    return html(request, "overview.html", board=board, live="/events", refresh=True)
 
 
 @page
@@ -179,13 +182,13 @@ async def overview_events(request: web.Request) -> web.StreamResponse:
         stream = await EventStream.open(request)
         # aiohttp would log a page that was closed in mid-write as an error of ours.
         with contextlib.suppress(ConnectionResetError):
-            await stream.send(_text(first), event="put")
+            await stream.write(first)
             while not waiting.over(request):
-                changed = ""
+                changed = b""
                 async with waiting.patience(request, request.app[SETTINGS].sse_keepalive_seconds):
                     changed = await view.changed()
                 if changed:
-                    await stream.send(_text(changed), event="put")
+                    await stream.write(changed)
                 elif not waiting.over(request):
                     await stream.keepalive()
     return stream.response

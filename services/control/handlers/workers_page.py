@@ -12,4 +12,4 @@ from sluicegate.http import STORE
 @page
 async def show(request: web.Request) -> web.Response:
     board = await look(request.app[STORE])
-    return await shown(request, "workers.html", board=board, live="/events?parts=strip,workers")
+    return await shown(request, "workers.html", board=board, live="/events?parts=strip,workers", refresh=True)

@@ -41,7 +41,7 @@ def of(job: Job, standing: Standing) -> list[Reason]:
     return [
         *_paused(standing.system),
         *_narrowly_paused(job, standing),
-        *_workers(standing.lane, standing.workers),
+        *of_workers(standing.lane, standing.workers),
         *_limits(standing.limits),
         *_time(job, standing),
         *_place(standing.place, standing.lane),
@@ -85,7 +85,8 @@ def _narrowly_paused(job: Job, standing: Standing) -> list[Reason]:
     ]
 
 
-def _workers(lane: Lane, workers: Sequence[LiveWorker]) -> list[Reason]:
+def of_workers(lane: Lane, workers: Sequence[LiveWorker]) -> list[Reason]:
+    """Why no live worker can run what waits in a lane; empty when one can."""
     policies = [worker.policy for worker in workers]
     found: list[Reason] = []
     if not policies:

@@ -150,7 +150,7 @@ async def test_static_files_may_be_kept_for_ever(control: ClientSession) -> None
     """Their addresses change with their content."""
     page = await read(control, "/")
     addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
-    assert len(addresses) == 4
+    assert len(addresses) == 5
     for address in addresses:
         async with control.get(address) as response:
             assert response.status == 200

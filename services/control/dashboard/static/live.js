@@ -20,11 +20,14 @@ function put(html) {
   const focused = document.activeElement?.id;
   for (const part of [...parts.content.children]) {
     const old = document.getElementById(part.id);
-    const title = part.querySelector("h1")?.textContent;
-    if (title && title !== old?.querySelector("h1")?.textContent) say.textContent = title;
+    const title = part.querySelector("h1, [data-say]")?.textContent;
+    if (title && title !== old?.querySelector("h1, [data-say]")?.textContent) say.textContent = title;
     if (old?.open) part.open = true;
     old?.dispatchEvent(new CustomEvent("put", { bubbles: true, detail: part }));
+    for (const inner of part.querySelectorAll("details[id]")) inner.open = document.getElementById(inner.id)?.open ?? false;
+    const scrolled = [...(old?.querySelectorAll("[data-scroll]") ?? [])].map((box) => [box.id, box.scrollTop]);
     old?.replaceWith(part);
+    for (const [id, top] of scrolled) document.getElementById(id)?.scrollTo(0, top);
   }
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
   tick();
@@ -72,7 +75,7 @@ function open() {
   source = new EventSource(url);
   source.onopen = () => show("Live", true);
   source.onerror = () => {
-    show("Reconnecting", false);
+    show("Connecting again", false);
     if (source?.readyState === EventSource.CLOSED) retry = setTimeout(open, 3000); // an error status: the browser gives up
   };
   source.addEventListener("put", (event) => put(JSON.parse(event.data)));
