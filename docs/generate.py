@@ -11,6 +11,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from deploy.redis.users import acl_file
+from docs.dashboard_panels import BOARDS
 from sluicegate import keys, metrics, queue_metrics, settings
 from sluicegate.cli.main import main
 from sluicegate.operations.tool_schema import input_schema
@@ -30,6 +31,7 @@ def pages() -> dict[str, str]:
         "docs/reference/cli.md": cli_page(),
         "docs/reference/mcp.md": mcp_page(),
         "docs/reference/healing-runs.md": outcomes.page(),
+        **{f"deploy/grafana/dashboards/{board.name}.json": board.text() for board in BOARDS},
     }
 
 
@@ -97,7 +99,8 @@ def metrics_page() -> str:
         "Every process serves `/metrics` in the Prometheus text format: the HTTP services on their own port,",
         "worker and sweeper on `SLUICEGATE_METRICS_HOST` and `SLUICEGATE_METRICS_PORT`. Figures of the whole",
         "queue come from the store, are at most 5 s old, and are the same on every replica: take their",
-        "maximum, not their sum. No label ever holds a job id, a repository or a worker's name.",
+        "maximum, not their sum. No label ever holds a job id, a repository or a worker's name. What to do",
+        "with them: [Watch a deployment with Prometheus and Grafana](../how-to/monitor.md).",
         "On Linux every process shows its memory, processor time and open files too, as `process_...`.",
         "",
         "This page is written by `make generated`.",
