@@ -61,7 +61,7 @@ def over_http(url: str, folder: Path, *flags: str) -> Iterator[tuple[subprocess.
     try:
         yield process, log
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
@@ -225,7 +225,7 @@ def test_it_ends_with_0_when_its_client_is_done(end: str, tmp_path: Path) -> Non
             process.stdin.close()
         else:
             process.send_signal(signal.Signals[end])
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stdout.read() == b""
 
 
@@ -241,7 +241,7 @@ def test_a_client_that_reads_no_more_is_gone() -> None:
         process.stdout.close()
         process.stdin.write(json.dumps(INITIALIZE).encode() + b"\n")
         process.stdin.flush()
-        assert (process.wait(10), process.stderr.read()) == (0, b"")
+        assert (process.wait(60), process.stderr.read()) == (0, b"")
 
 
 @pytest.mark.parametrize(
