@@ -46,7 +46,7 @@ SERVICES: Final = {
     "control": ("services.control",),
     "worker": ("services.worker",),
     "sweeper": ("services.sweeper",),
-    "operator": ("sluicegate.cli.doctor", "sluicegate.cli.tokens", "sluicegate.cli.drain_hook"),
+    "operator": ("sluicegate.cli.doctor", "sluicegate.cli.tokens"),
 }
 
 

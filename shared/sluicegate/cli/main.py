@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "control": "sluicegate.cli.services:control",
     "worker": "sluicegate.cli.services:worker",
     "sweeper": "sluicegate.cli.services:sweeper",
+    "drain-hook": "sluicegate.cli.drain_hook:drain_hook",
     "enqueue": "sluicegate.cli.enqueue:enqueue",
     "jobs": "sluicegate.cli.jobs:jobs",
     "attach": "sluicegate.cli.attach:attach",

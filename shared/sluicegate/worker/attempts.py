@@ -115,6 +115,18 @@ class Attempts:
             grace += OWN_END_SECONDS
         asyncio.get_running_loop().call_later(grace, self._end, attempt)
 
+    async def ended(self, stop: asyncio.Event) -> None:
+        """Return when the last one has come to its own end, or at `stop`."""
+        asked = asyncio.ensure_future(stop.wait())
+        try:
+            while not stop.is_set() and (attempts := [*self._running.values(), *self._displaced]):
+                ending = {attempt.task for attempt in attempts if attempt.task}
+                await asyncio.wait(
+                    {asked, *ending}, timeout=DRAIN_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            asked.cancel()
+
     async def drain(self, stop_now: asyncio.Event) -> None:
         """Let them run to the deadline, then release the rest; those at rest at once, all at `stop_now`."""
         loop = asyncio.get_running_loop()

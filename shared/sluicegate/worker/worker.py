@@ -61,6 +61,7 @@ class Worker:
         self._measures.watch(self._attempts.on_their_way)
         self._stop_requests = 0
         self._dismissal: SluicegateError | None = None
+        self._no_more = asyncio.Event()
         self._stop_requested = asyncio.Event()
         self._stop_now = asyncio.Event()
 
@@ -121,10 +122,20 @@ class Worker:
         A second call releases them at once (70-41).
         """
         self._stop_requests += 1
+        self._no_more.set()
         self._stop_requested.set()
         if self._stop_requests > 1:
             self._stop_now.set()
         log.info("worker.stopping", running=len(self._attempts), at_once=self._stop_now.is_set())
+
+    def drain(self) -> None:
+        """Claim nothing more, and end when the last running job has: what SIGUSR1 asks for (`drain-hook`).
+
+        There is no deadline until `stop` is called. A second call changes nothing.
+        """
+        if not self._no_more.is_set():
+            self._no_more.set()
+            log.info("worker.draining", running=len(self._attempts))
 
     async def run(self, *, handle_signals: bool = True) -> None:
         """Work until stopped. Raises StoreUnavailable or ConfigurationError when it cannot start.
@@ -181,7 +192,9 @@ class Worker:
             log.info(
                 "worker.started", worker=self._transport.worker_id, slots=self.settings.worker_concurrency
             )
-            await self._claims.run_until(self._stop_requested)
+            await self._claims.run_until(self._no_more)
+            heartbeats.tell()  # that it takes no more
+            await self._attempts.ended(self._stop_requested)
         except (Unauthenticated, Forbidden) as error:
             self._dismiss(error)
         except BaseException:
@@ -237,13 +250,15 @@ class Worker:
     @contextlib.contextmanager
     def _signals(self, wanted: bool) -> Any:
         loop = asyncio.get_running_loop()
-        numbers = (signal.SIGTERM, signal.SIGINT) if wanted else ()
-        for number in numbers:
-            loop.add_signal_handler(number, self.stop)
+        heard = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGUSR1: self.drain}
+        if not wanted:
+            heard = {}
+        for number, obey in heard.items():
+            loop.add_signal_handler(number, obey)
         try:
             yield
         finally:
-            for number in numbers:
+            for number in heard:
                 loop.remove_signal_handler(number)
 
     def _leases(self) -> list[Lease]:
@@ -280,7 +295,7 @@ class Worker:
         )
 
     def _state(self, running: int, waiting: int) -> WorkerState:
-        if self._stop_requests:
+        if self._no_more.is_set():
             return "stopping"
         if running and waiting == running:
             return "paused_at_checkpoint"
@@ -321,6 +336,7 @@ class Worker:
         self._dismissal = error
         for attempt in self._attempts.current():
             self._attempts.interrupt(attempt, "lost")
+        self._no_more.set()
         self._stop_requested.set()
         self._stop_now.set()
 
