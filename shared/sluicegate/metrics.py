@@ -7,6 +7,7 @@ own, and a service is one process: to scale it is to start another one, which is
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -19,6 +20,9 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LONG: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)
+RETRIED: Final = ("transient_runtime", "stuck_no_progress")
+"""Classes of failures that are tried again (H-3)."""
+STRATEGIES: Final = ("soft_reset", "hard_reset", "queue_retry", "operator")
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -168,6 +172,11 @@ class WorkerMetrics:
             ("class", "strategy"),
             registry=registry,
         )
+        for healed in product(RETRIED, STRATEGIES):
+            self.self_heal_recovered.labels(*healed)
+            self.self_heal_exhausted.labels(*healed)
+            for outcome in ("recovered", "failed", "interrupted"):
+                self.self_heal_attempts.labels(*healed, outcome)
         self.step_timeouts = Counter(
             PREFIX + "step_timeouts",
             "Steps ended for taking too long, by kind: wall, idle or no_progress.",

@@ -6,6 +6,11 @@ import re
 
 from docs.generate import metric_collectors
 
+LABELS = {
+    "action", "band", "check", "class", "kind", "loop", "method", "mode", "outcome", "reason", "result",
+    "route", "scope", "state", "status", "strategy", "version",
+}  # fmt: skip
+"""Each stands for a closed list of words, `route` for the templates of the routes."""
 _NAME = re.compile(r"\bsluicegate[_:][a-z0-9_:]+")
 _JOBS = {"sluicegate_queue_api", "sluicegate_control", "sluicegate_worker", "sluicegate_sweeper"}
 """Names of scrape jobs, which look alike."""

@@ -14,6 +14,7 @@ from sluicegate import service
 from sluicegate.errors import ConfigurationError
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.settings import WorkerSettings
+from tests.support.metric_names import LABELS
 
 PROMISED = {
     "counter": """
@@ -34,11 +35,6 @@ PROMISED = {
     """,
 }
 """Spec 60-5, with the labels that they have."""
-LABELS = {
-    "action", "band", "check", "class", "kind", "loop", "method", "mode", "outcome", "reason", "result",
-    "route", "scope", "state", "status", "strategy", "version",
-}  # fmt: skip
-"""Each stands for a closed list of words, `route` for the templates of the routes."""
 
 
 def families() -> dict[str, tuple[str, tuple[str, ...], str]]:
