@@ -21,6 +21,7 @@ from benchmarks import (
     cancel_ends,
     ceiling,
     claim_cost,
+    dashboards,
     detection,
     drain,
     enqueue,
@@ -50,7 +51,7 @@ SUBJECTS: Final = (
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
     artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT, flow.SUBJECT, redact.SUBJECT,
     *step_overhead.SUBJECTS, hard_reset.SUBJECT, detection.SUBJECT,
-    *terminal.SUBJECTS,
+    dashboards.SUBJECT, *terminal.SUBJECTS,
 )  # fmt: skip
 RUNS: Final = 5
 QUICK_RUNS: Final = 2
