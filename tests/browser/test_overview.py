@@ -107,7 +107,7 @@ async def test_the_pages_read_without_javascript(browser: Browser, dashboard: st
         await expect(page.locator("#banner h1")).to_have_text("Paused (Quiesce)")
         await expect(count(page, "running")).to_have_text("1")
         await expect(page.locator("#live")).to_be_hidden()
-        await page.locator(f'a[href="/jobs/{job.id}"]').click()
+        await page.locator(f"#job-{job.id}").click()
         await expect(page.locator("#output")).to_have_text("it works\n")
         await expect(page.locator("#timeline li")).to_have_count(2)
         await expect(page.locator("#strip")).to_contain_text("Paused (Quiesce)")
