@@ -125,7 +125,8 @@ def test_the_subjects_are_listed() -> None:
         "cancel-tree", "cancel-unheard", "pause", "pause-rounds",
         "pause-seen", "quiesce", "quiesce-tasks", "http-enqueue", "http-work", "streams", "long-polls",
         "artifact", "idle", "memory", "claim-cost", "flow", "redact", "step-overhead", "step-overhead-5k",
-        "hard-reset", "detection", "dashboards", "terminal-echo", "terminal-far", "terminal-flood", "terminal-cut",
+        "hard-reset", "detection", "dashboards", "terminal-echo", "terminal-far", "terminal-flood",
+        "terminal-cut",
     ]  # fmt: skip
 
 
