@@ -110,15 +110,11 @@ def _stale(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
     before = sight.signs.now_ms - int(settings.warn_stale_seconds * 1000)
     stale = [each for each in sight.signs.unheld if each.expires_ms <= before]
     paused = sight.system.workers_paused
-    why = (
-        "Nobody ends them while all is paused."
-        if paused
-        else "No sweeper takes them back: see whether one runs."
-    )
+    why = "nobody ends it while all is paused" if paused else "no sweeper takes it back"
     number = max(sight.counts.stale_running, len(stale))
     if len(stale) > MOST_OF_A_KIND:
         first = min(stale, key=lambda each: each.expires_ms)
-        text = f"{number:,} jobs whose leases ran out, the first one of {first.worker_id}. {why}"
+        text = f"The leases of {number:,} jobs ran out, the first one of {first.worker_id}, and {why}."
         yield Trouble(
             level="bad", word="Stale", text=text,
             since=to_rfc3339(first.expires_ms), act="See them", href="/jobs?status=running",
@@ -126,7 +122,7 @@ def _stale(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
         return
     for each in stale:
         yield Trouble(
-            level="bad", word="Stale", text=f"The lease of {each.worker_id} ran out. {why}",
+            level="bad", word="Stale", text=f"The lease of {each.worker_id} ran out, and {why}.",
             since=to_rfc3339(each.expires_ms), act="Look at the job", href=f"/jobs/{each.job_id}",
         )  # fmt: skip
 
