@@ -11,8 +11,11 @@ import time
 from typing import TYPE_CHECKING, Final, Literal
 
 from services.worker.heal.life import Redraws
+from sluicegate.store.workers import SILENT_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sluicegate.worker.holds import Holds
     from sluicegate.worker.process.command import Command
     from sluicegate.worker.process.pulse import Pulse
@@ -33,6 +36,7 @@ class StepWatch:
     """For one command. `limit` says, once it was stopped, what it was over.
 
     cpu_percent: a silent command that uses so much of one core is alive; 0: using it is no sign of life.
+    revived: called when there is life after a silence that people were told of.
     """
 
     def __init__(self, *, wall_seconds: float, idle_seconds: float, cpu_percent: float = 0.0) -> None:
@@ -43,7 +47,8 @@ class StepWatch:
         self._look_seconds = min(LOOK_SECONDS, idle_seconds / LOOKS)
         self._redraws = Redraws()
         self._holds: Holds | None = None
-        self._alive_at = 0.0
+        self.revived: Callable[[], None] = lambda: None
+        self._began = self._alive_at = 0.0
         self._pulse: Pulse | None = None
         """As of the last look; None when there was life after it."""
         self._looked_at = 0.0
@@ -58,13 +63,14 @@ class StepWatch:
         if now - self._alive_at < self._look_seconds:
             self._redraws.skip()
         elif self._redraws.alive(chunk):
-            self._alive_at, self._pulse, self._painted = now, None, False
+            self._live(now)
+            self._pulse, self._painted = None, False
         else:
             self._painted = True
 
     async def over(self, command: Command, holds: Holds) -> None:
         self._holds = holds
-        began = self._alive_at = holds.worked_seconds
+        began = self._began = self._alive_at = holds.worked_seconds
         pause = self._look_seconds
         while True:
             look_at = self._next_look(pause)
@@ -78,6 +84,19 @@ class StepWatch:
             if self.limit is not None:
                 return
 
+    def clocks(self) -> tuple[float, float]:
+        """For how many seconds it runs, and for how many it is silent. In any thread."""
+        holds = self._holds
+        if holds is None:
+            return 0.0, 0.0
+        now = holds.worked_seconds
+        return max(0.0, now - self._began), max(0.0, now - self._alive_at)
+
+    def _live(self, now: float) -> None:
+        silent, self._alive_at = now - self._alive_at, now
+        if silent >= SILENT_SECONDS:
+            self.revived()
+
     def _next_look(self, pause: float) -> float:
         if self._pulse is None:
             return self._alive_at + pause
@@ -89,7 +108,7 @@ class StepWatch:
         pulse = await command.pulse()
         now = holds.worked_seconds
         if self._pulse is None or self._moves(self._pulse, pulse, now - self._looked_at):
-            self._alive_at = now
+            self._live(now)
         self._pulse, self._looked_at, self._painted = pulse, now, False
         kept = self._commands if len(self._commands) < MOST_COMMANDS else frozenset[bytes]()
         self._commands = kept | pulse.commands

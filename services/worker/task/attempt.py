@@ -74,7 +74,9 @@ async def attempt(run: TaskRun, healing: Healing) -> Done | Failed | Interrupted
         ),
     )
     try:
-        result = await _run_command(run, healing, watch)
+        with run.ctx.clocks(watch.limits.clocks) as tell:
+            watch.limits.revived = tell
+            result = await _run_command(run, healing, watch)
     except CommandNotStarted as error:
         return Failed(Fault("deterministic_policy", str(error), "not started"), None)
     limits = watch.limits

@@ -89,7 +89,7 @@ class Healing:
         self.strategy = how
         last = self.budget.last
         self._heals = (last.failure_class, how) if last is not None and how is not None else None
-        await self.story.attempt_started(self.budget.begun, how)
+        await self.story.attempt_started(self.budget.begun, how, self.allowed)
 
     async def hand_back(self) -> None:
         """The attempt was ended by people, or by the worker's own end: it counts for nothing.

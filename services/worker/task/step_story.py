@@ -36,9 +36,10 @@ class StepStory:
         """words: what comes before the step's name."""
         await self._tell("task.resume.from_step", f"{words} {self.name}", attempt, strategy=how)
 
-    async def attempt_started(self, attempt: int, how: Strategy | None) -> None:
+    async def attempt_started(self, attempt: int, how: Strategy | None, allowed: Allowed) -> None:
         sentence = self._attempt(attempt) + (f" ({how.replace('_', ' ')})" if how else "")
-        await self._tell("task.step.attempt.started", sentence, attempt, strategy=how)
+        limits = {"wallSeconds": allowed.wall_seconds, "idleSeconds": allowed.idle_seconds}
+        await self._tell("task.step.attempt.started", sentence, attempt, strategy=how, limits=limits)
 
     async def attempt_finished(self, attempt: int, how: Strategy | None, diff: Diff, summary: str) -> None:
         self._note(attempt, f"finished: {summary}")

@@ -12,12 +12,12 @@ from sluicegate.model import JobId, JobType, Name, WorkerId
 from sluicegate.operations.calls import Call
 from sluicegate.store import workers
 from sluicegate.store.connection import Store
-from sluicegate.store.workers import Presence, WorkerState
+from sluicegate.store.workers import Clocks, Presence, WorkerState
 
 
 class PresenceCall(Call):
     """What a worker says of itself. jobs: those it runs, the first 100. paused_jobs: those of them that wait
-    at a checkpoint."""
+    at a checkpoint. clocks: of the commands of steps."""
 
     worker_id: WorkerId
     host: Name
@@ -30,6 +30,7 @@ class PresenceCall(Call):
     jobs: Annotated[list[JobId], Meta(max_length=100)]
     paused_jobs: Annotated[list[JobId], Meta(max_length=100)] = msgspec.field(default_factory=list)
     repositories: Annotated[list[str], Meta(max_length=200)] | None = None
+    clocks: Annotated[list[Clocks], Meta(max_length=100)] = msgspec.field(default_factory=list)
 
 
 class DepartCall(Call):

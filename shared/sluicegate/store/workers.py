@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct, json, structs
+from msgspec import Meta, Struct, json, structs
 
 from sluicegate import keys
+from sluicegate.model import JobId
 from sluicegate.store.connection import Store
 from sluicegate.times import to_rfc3339
 
@@ -14,6 +15,18 @@ LIVE_SECONDS: Final = 30
 """A worker is live when it was heard of within this time."""
 WorkerState = Literal["idle", "busy", "paused", "paused_at_checkpoint", "stopping"]
 """paused: it claims nothing. paused_at_checkpoint: all that it runs waits, for whatever reason."""
+
+
+SILENT_SECONDS: Final = 10
+"""A command that is silent for so long is told of as silent, and as soon as it is no longer."""
+
+
+class Clocks(Struct, rename="camel", kw_only=True):
+    """Of the command of a job's step: for how long it runs and is silent, as its limits count (H-1)."""
+
+    job_id: JobId
+    ran_seconds: Annotated[float, Meta(ge=0)]
+    silent_seconds: Annotated[float, Meta(ge=0)]
 
 
 class Presence(Struct, rename="camel", kw_only=True):
@@ -29,7 +42,12 @@ class Presence(Struct, rename="camel", kw_only=True):
     jobs: list[str]
     paused_jobs: list[str] = []
     repositories: list[str] | None = None
+    clocks: list[Clocks] = []
     last_seen: str = ""
+
+    @property
+    def silent_jobs(self) -> list[str]:
+        return [each.job_id for each in self.clocks if each.silent_seconds >= SILENT_SECONDS]
 
 
 async def announce(store: Store, presence: Presence) -> None:
@@ -59,6 +77,14 @@ async def listing(store: Store) -> list[Presence]:
         if text
     ]
     return sorted(found, key=lambda presence: presence.worker_id)
+
+
+async def read(store: Store, worker_id: str) -> Presence | None:
+    """What a worker has said of itself last; None when it was not heard of for a while."""
+    text, seen = await store.commands(("GET", keys.worker(worker_id)), ("ZSCORE", keys.WORKERS, worker_id))
+    if not text or seen is None:
+        return None
+    return structs.replace(json.decode(text, type=Presence), last_seen=to_rfc3339(int(float(seen))))
 
 
 async def forget_departed(store: Store) -> int:

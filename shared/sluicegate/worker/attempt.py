@@ -27,13 +27,15 @@ class RunningAttempt:
     """The worker's record of an attempt. `interruption` says why it should end, the strongest reason wins.
 
     lost: the lease is another's: kill at once and write nothing more. cancel: an operator asked.
-    rest_changed: called when it has come to rest, or goes on.
+    rest_changed: called when it has come to rest, or goes on, and when what was silent is no longer.
+    clocks: of the command of a step, how many seconds it runs and is silent. Called in any thread.
     """
 
     __slots__ = (
         "began",
         "cancel_requested_ms",
         "claimed",
+        "clocks",
         "commands",
         "control",
         "delivered_ms",
@@ -58,6 +60,7 @@ class RunningAttempt:
         self.cancel_requested_ms: int | None = None
         self.delivered_ms: int | None = None
         self.handling = True
+        self.clocks: Callable[[], tuple[float, float]] | None = None
         self.commands: set[Command] = set()
         self.receipts: list[dict[str, Any]] = []
         self.task: asyncio.Task[None] | None = None

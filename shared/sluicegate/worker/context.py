@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -206,6 +207,18 @@ class JobContext:
     def transport(self) -> Transport:
         """This worker's way to the queue, for what the rest of this class does not offer."""
         return self._parts.transport
+
+    @contextlib.contextmanager
+    def clocks(self, clocks: Callable[[], tuple[float, float]]) -> Iterator[Callable[[], None]]:
+        """Let people see for how many seconds a command runs and is silent, as its watch counts.
+
+        clocks: called in any thread. Call what this gives when it was silent for long and is no more.
+        """
+        self._attempt.clocks = clocks
+        try:
+            yield self._attempt.rest_changed
+        finally:
+            self._attempt.clocks = None
 
     @property
     def live(self) -> LiveNews:

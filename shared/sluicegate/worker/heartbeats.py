@@ -79,7 +79,7 @@ class Heartbeats:
         self._wake = lambda: _quietly(loop, woken.set)
         opened = False
         announced = 0.0
-        told: tuple[str, list[str]] | None = None
+        told: tuple[str, list[str], list[str]] | None = None
         planned = time.monotonic()
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -89,7 +89,7 @@ class Heartbeats:
                     opened = True
                 await self._beat()
                 here = self._presence()
-                state = (here.state, here.paused_jobs)
+                state = (here.state, here.paused_jobs, here.silent_jobs)
                 if state != told or time.monotonic() - announced >= LIVE_SECONDS / 3:
                     await self._transport.announce(here)
                     announced, told = time.monotonic(), state

@@ -21,7 +21,7 @@ from sluicegate.settings import WorkerSettings, load
 from sluicegate.store.claims import Lease
 from sluicegate.store.control_feed import Control
 from sluicegate.store.endings import Ending
-from sluicegate.store.workers import Presence, WorkerState
+from sluicegate.store.workers import Clocks, Presence, WorkerState
 from sluicegate.worker.attempt import RunningAttempt
 from sluicegate.worker.attempts import Attempts
 from sluicegate.worker.claim_loop import ClaimLoop
@@ -292,6 +292,12 @@ class Worker:
             jobs=jobs[:100],
             paused_jobs=paused[:100],
             repositories=None if named is None else list(named),
+            clocks=[
+                Clocks(job_id=attempt.job_id, ran_seconds=round(ran, 1), silent_seconds=round(silent, 1))
+                for attempt in attempts[:100]
+                if (clocks := attempt.clocks) is not None
+                for ran, silent in (clocks(),)
+            ],
         )
 
     def _state(self, running: int, waiting: int) -> WorkerState:

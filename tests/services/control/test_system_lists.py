@@ -52,6 +52,7 @@ async def test_the_workers_that_are_there_are_listed(control: ClientSession, sto
         "state": "busy",
         "jobs": ["018f0000-0000-7000-8000-000000000000"],
         "pausedJobs": [],
+        "clocks": [],
     }
     await workers.depart(store, "worker-1")
     assert (await get(control, "/api/system/workers"))[1] == {"items": [], "nextCursor": None}

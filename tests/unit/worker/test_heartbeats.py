@@ -23,7 +23,7 @@ from sluicegate.errors import (
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.model import SystemState
 from sluicegate.store.claims import Lease, Renewal, Wishes
-from sluicegate.store.workers import Presence
+from sluicegate.store.workers import Clocks, Presence
 from sluicegate.worker.heartbeats import Beat, Heartbeats
 from tests.support.scripted_transport import ScriptedTransport
 from tests.support.wait import until, until_sync
@@ -179,11 +179,12 @@ async def test_stop_may_come_before_start(heartbeats: Heartbeats) -> None:
 
 
 async def test_a_changed_presence_is_told_before_the_next_beat(queue: ScriptedTransport) -> None:
-    """70-23: and changes that come together are told together."""
+    """70-23: and changes that come together are told together; so is the end of a silence."""
     waiting: list[str] = []
+    clocks = [Clocks(job_id="job-1", ran_seconds=90, silent_seconds=40)]
     beating = Heartbeats(
         queue, interval_seconds=3600.0, leases=list, deliver=lambda beats, system: None,
-        presence=lambda: msgspec.structs.replace(presence(), paused_jobs=list(waiting)),
+        presence=lambda: msgspec.structs.replace(presence(), paused_jobs=list(waiting), clocks=list(clocks)),
         dismissed=lambda error: None, metrics=WorkerMetrics(CollectorRegistry()),
     )  # fmt: skip
     beating.tell()  # nobody is there yet to tell
@@ -195,5 +196,8 @@ async def test_a_changed_presence_is_told_before_the_next_beat(queue: ScriptedTr
             beating.tell()
         await until(lambda: queue.announced[-1].paused_jobs == waiting, "all of them are told", timeout=3)
         assert len(queue.announced) <= 5
+        clocks[0] = Clocks(job_id="job-1", ran_seconds=91, silent_seconds=0)
+        beating.tell()
+        await until(lambda: queue.announced[-1].clocks == clocks, "its life is told", timeout=3)
     finally:
         await beating.stop()

@@ -44,6 +44,10 @@ async def test_the_history_of_a_run(worker_settings: WorkerSettings, new_task: N
         "task.stage.started", "task.steps.plan", *step, *step, "task.stage.finished",
         "task.stage.started", "task.publish.finished", "task.stage.finished",
     ]  # fmt: skip
+    assert kept.told("task.step.attempt.started")[0]["limits"] == {
+        "wallSeconds": worker_settings.step_timeout_seconds,
+        "idleSeconds": worker_settings.step_idle_timeout_seconds,
+    }
     finished = kept.told("task.step.finished")
     assert [
         (each["stepId"], each["stepIndex"], each["attempt"], each["jobAttempt"]) for each in finished

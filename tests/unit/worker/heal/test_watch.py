@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from services.worker.heal import watch as step_watch
 from services.worker.heal.watch import StepWatch
 from sluicegate.worker.holds import Holds
 from sluicegate.worker.process import Command, Grace
@@ -147,3 +148,18 @@ async def test_a_command_that_ends_is_over_no_limit(tmp_path: Path) -> None:
     async with watching(tmp_path, "echo done", idle=5, wall=5) as watched:
         assert (await watched.command.wait()).exit_code == 0
         assert not watched.over.done()
+
+
+async def test_people_see_its_clocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those that its limits count, and that it is alive again is told at once."""
+    monkeypatch.setattr(step_watch, "SILENT_SECONDS", 0.4)
+    revived: list[tuple[float, float]] = []
+    async with watching(tmp_path, "sleep 0.8; echo word; sleep 60") as watched:
+        watched.watch.revived = lambda: revived.append(watched.watch.clocks())
+        await until(lambda: watched.watch.clocks()[1] >= 0.4, "it is silent", timeout=LATE)
+        await until(lambda: revived, "it is alive", timeout=LATE)
+        ran, silent = revived[0]
+        assert ran >= 0.4 and silent < ran
+        watched.holds.set("operator", True)
+        held = watched.watch.clocks()
+        assert watched.watch.clocks() == held
