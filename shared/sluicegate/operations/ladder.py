@@ -31,7 +31,7 @@ OF_THE_LADDER: Final = ("task.step.attempt.", "task.self_heal.", "task.step.fail
 class Rung(Struct, rename="camel", kw_only=True, omit_defaults=True):
     """One attempt of a step. tried: how it came about. ended: with its attempt of the job, nobody said how.
 
-    why: what went wrong; next: what was done about it.
+    why: what went wrong; next: what was done about it. wall_seconds, idle_seconds: its limits.
     """
 
     job_attempt: int
@@ -45,6 +45,8 @@ class Rung(Struct, rename="camel", kw_only=True, omit_defaults=True):
     failure_class: str | None = None
     why: str | None = None
     next: str | None = None
+    wall_seconds: float | None = None
+    idle_seconds: float | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -66,28 +68,31 @@ def climb(events: Iterable[Event]) -> list[Rung]:
         payload: dict[str, Any] = event.payload or {}
         kind = str(payload.get("kind", ""))
         if kind == "task.step.attempt.started":
-            rungs.append(_begun(event, payload))
+            rungs.append(begun(event, payload))
         elif rungs and matters(kind):
-            _note(rungs, event, kind.removeprefix("task."), payload)
+            note(rungs[-1], event, kind, payload)
     return rungs
 
 
-def _begun(event: Event, payload: dict[str, Any]) -> Rung:
-    strategy = payload.get("strategy")
+def begun(event: Event, payload: dict[str, Any]) -> Rung:
+    """The rung that a `task.step.attempt.started` opens."""
+    strategy, limits = payload.get("strategy"), payload.get("limits")
+    limits = limits if isinstance(limits, dict) else {}
     return Rung(
-        job_attempt=_number(payload.get("jobAttempt"), 1),
+        job_attempt=number(payload.get("jobAttempt"), 1),
         step_id=str(payload.get("stepId", "")),
-        step_index=_number(payload.get("stepIndex"), 0),
-        attempt=_number(payload.get("attempt"), 1),
+        step_index=number(payload.get("stepIndex"), 0),
+        attempt=number(payload.get("attempt"), 1),
         tried=TRIED.get(str(strategy), "first"),
         started_at=event.created_at,
+        wall_seconds=_seconds(limits.get("wallSeconds")),
+        idle_seconds=_seconds(limits.get("idleSeconds")),
     )
 
 
-def _note(rungs: list[Rung], event: Event, kind: str, payload: dict[str, Any]) -> None:
-    """What an event says of the last rung, or of the one that it names."""
-    last = rungs[-1]
-    match kind:
+def note(last: Rung, event: Event, kind: str, payload: dict[str, Any]) -> None:
+    """What an event that `matters` says of the last rung."""
+    match kind.removeprefix("task."):
         case "step.attempt.finished":
             _end(last, event, "finished")
         case "step.attempt.interrupted":
@@ -117,7 +122,11 @@ def _note(rungs: list[Rung], event: Event, kind: str, payload: dict[str, Any]) -
             last.next = "dead letter: the job's attempts are used up"
 
 
-def _number(value: Any, otherwise: int) -> int:
+def _seconds(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and 0 < value < 1e9 else None
+
+
+def number(value: Any, otherwise: int) -> int:
     """A worker may report anything."""
     return value if isinstance(value, int) else otherwise
 

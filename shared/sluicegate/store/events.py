@@ -149,6 +149,22 @@ async def between(
     return found[:limit]
 
 
+async def without_output(
+    store: Store, job_id: str, after: Position | None, *, limit: int
+) -> tuple[list[Event], Position | None]:
+    """Of the next `limit` events those that are no output, and the place of the last one (None: none came).
+
+    `job.enqueued`, which is not stored, is left out. Output is by far the most of a long history: it is
+    passed by without being decoded.
+    """
+    low = positions.low(after)
+    _, entries = await _with_creation(
+        store, job_id, ("XRANGE", keys.job_events(job_id), low, "+", "COUNT", limit)
+    )
+    found = [stored_event(job_id, entry) for entry in entries if not _is_output(entry[1])]
+    return found, position(entries[-1][0]) if entries else None
+
+
 async def newest(store: Store, job_id: str) -> Position:
     """The place of the job's latest event. Raises NotFound (job_not_found)."""
     created, entries = await _with_creation(
@@ -183,6 +199,11 @@ def _enqueued(job_id: str, created: int) -> Event:
         id=f"{created}-0", job_id=job_id, level="info", message="Enqueued",
         payload={"kind": "job.enqueued"}, created_at=to_rfc3339(created),
     )  # fmt: skip
+
+
+def _is_output(flat: list[str]) -> bool:
+    """Output as workers write it, with the payload last and the kind first in it."""
+    return flat[1] == "custom" and flat[-1].startswith('{"kind":"log"')
 
 
 def stored_event(job_id: str, entry: tuple[str, list[str]]) -> Event:
