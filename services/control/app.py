@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from aiohttp import web
 
 from services.control.dashboard.live_board import LiveBoard
 from services.control.dashboard.live_rows import LiveRows
 from services.control.dashboard.lookout import Lookout
+from services.control.dashboard.pieces import Piece
 from services.control.dashboard.rendering import Pages
+from services.control.dashboard.timelines import Timelines
+from services.control.handlers.job_page import LIVE_EVENTS, TIMELINES
 from services.control.handlers.jobs_page import ROWS
 from services.control.handlers.many_jobs import ARTIFACTS
-from services.control.handlers.pages import BOARD, LIVE_EVENTS, LOOKOUT, PAGES, appended, refused
+from services.control.handlers.pages import BOARD, LOOKOUT, PAGES, refused
 from services.control.handlers.static_files import FILES, files
 from services.control.handlers.terminal import TERMINAL_METRICS, TERMINALS
 from services.control.routes import ROUTES
@@ -35,7 +36,8 @@ def build(settings: ControlSettings, store: Store) -> web.Application:
     app[ROWS] = LiveRows(store, notices, app[PAGES])
     app[LOOKOUT] = Lookout(settings, store)
     app[BOARD] = LiveBoard(app[LOOKOUT], notices, app[PAGES])
-    app[LIVE_EVENTS] = LiveEvents(store, notices, partial(appended, app[PAGES]))
+    app[LIVE_EVENTS] = LiveEvents(store, notices, Piece)
+    app[TIMELINES] = Timelines(store)
     app[FILES] = files()
     app[ARTIFACTS] = open_store(settings)
     app[TERMINAL_METRICS] = TerminalMetrics(app[METRICS].registry)

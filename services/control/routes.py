@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from services.control.dashboard.forms import AnyForm
+from services.control.dashboard.output_view import OutputQuery
 from services.control.handlers import (
+    artifact_page,
     audit_page,
     dead_letters_page,
     job_actions,
+    job_page,
     jobs_page,
     live_sessions,
     new_job_page,
@@ -177,10 +180,21 @@ PAGES: Final = (
     Endpoint(
         method="GET", path="/jobs/events", handler=jobs_page.events, may="viewer", media="text/event-stream"
     ),
-    Endpoint(method="GET", path="/jobs/{id}", handler=pages.job, may="viewer", login="/login"),
     Endpoint(
-        method="GET", path="/jobs/{id}/events", handler=pages.job_events, may="viewer",
-        media="text/event-stream",
+        method="GET", path="/jobs/{id}", handler=job_page.show, may="viewer", login="/login",
+        query=OutputQuery,
+    ),
+    Endpoint(
+        method="GET", path="/jobs/{id}/events", handler=job_page.events, may="viewer",
+        query=job_page.StreamQuery, media="text/event-stream",
+    ),
+    Endpoint(
+        method="GET", path="/jobs/{id}/artifacts/{artifactId}", handler=artifact_page.show, may="viewer",
+        login="/login", query=artifact_page.PartQuery,
+    ),
+    Endpoint(
+        method="GET", path="/jobs/{id}/artifacts/{artifactId}/download", handler=artifact_page.download,
+        may="viewer", login="/login",
     ),
     Endpoint(
         method="GET", path="/jobs/{id}/actions/{action}", handler=job_actions.ask, may="operator",

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, expect
 
 from services.control.app import build as build_control
 from services.control.dashboard.rendering import has_xterm
-from services.control.handlers import pages
+from services.control.handlers import job_page
 from services.queue_api.app import build as build_queue_api
 from services.worker.terminal.publisher import Publisher
 from sluicegate.dev.front import Front
@@ -167,7 +167,7 @@ async def test_without_xterm_it_is_plain_text(
     browser: Browser, site: str, settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Escape codes are left out, a line that is drawn again stands once; nobody can ask for the keyboard."""
-    monkeypatch.setattr(pages, "has_xterm", lambda: False)
+    monkeypatch.setattr(job_page, "has_xterm", lambda: False)
     async with (
         published(settings, store) as run,
         opened(browser, f"{site}jobs/{run.job.id}") as page,

@@ -130,6 +130,8 @@ ACTIONS: Final = {
         ),
     )
 }
+OBJECTIVE: Final = 300
+"""Characters of an objective's first line."""
 RECOVERY: Final[tuple[RecoveryAction, ...]] = ("retry_step", "hard_reset_step", "resume_from_step")
 
 
@@ -176,6 +178,14 @@ def task_steps(job: Job) -> list[Step]:
         return task_payload.read(job.payload).task.steps if job.type == "task" else []
     except Invalid:
         return []
+
+
+def objective(job: Job) -> str | None:
+    """Of a task, the first line of what it was asked to do."""
+    task = job.payload.get("task") if job.type == "task" else None
+    asked = task.get("instructions") if isinstance(task, dict) else None
+    lines = asked.strip().splitlines() if isinstance(asked, str) else []
+    return lines[0][:OBJECTIVE] if lines else None
 
 
 def consequence(action: Action, job: Job, shown: str) -> str:

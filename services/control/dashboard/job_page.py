@@ -1,100 +1,76 @@
-"""What the page of one job shows: the job, its history, its output."""
+"""What the page of one job shows beside its output: how it is, what became of it, what can be done."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import structs
 
-from sluicegate.model import Event, EventLevel, Job
-from sluicegate.operations import ladder
-from sluicegate.operations.ladder import Rung
-from sluicegate.store import events as job_events
-from sluicegate.store import shelves
+from services.control.dashboard import actions, artifact_view
+from services.control.dashboard.board import Row
+from services.control.dashboard.state_line import Facts, fits, state_line
+from services.control.dashboard.timelines import Timelines
+from sluicegate.model import Job, SystemState
+from sluicegate.operations import why
+from sluicegate.store import controls, shelves, workers
+from sluicegate.store import live_sessions as live_records
 from sluicegate.store.connection import Store
 from sluicegate.store.shelves import Artifact
 
-PAGE: Final = 200
 RECORDING: Final = re.compile(r"^terminal/attempt-(\d{1,9})\.cast$")
-PAGES: Final = 5
-HISTORY_PAGE: Final = 1000
-HISTORY_PAGES: Final = 50
-"""More than the limits of logs let a history have, beside what a task tells."""
-_CONTROL: Final = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
-)
-"""Colours, cursor movements, titles: what a terminal obeys and a page cannot."""
+CONTROLS_SHOWN: Final = 50
 
 
-class Line(Struct, frozen=True, kw_only=True):
-    """One event as shown: a line of the timeline, or a piece of output."""
-
-    id: str
-    created_at: str
-    level: EventLevel
-    kind: str
-    message: str
-    output: bool
-    stream: str
-    text: str
-
-    @classmethod
-    def of(cls, event: Event) -> Line:
-        payload: dict[str, Any] = event.payload or {}
-        kind = str(payload.get("kind", ""))
-        stream = payload.get("stream")
-        return cls(
-            id=event.id,
-            created_at=event.created_at,
-            level=event.level,
-            kind=kind,
-            message=event.message,
-            output=kind == "log",
-            stream="stderr" if stream == "stderr" else "stdout",
-            text=plain_text(str(payload.get("text", event.message))),
-        )
+async def facts(store: Store, timelines: Timelines, job: Job, system: SystemState) -> Facts:
+    """What its state is told from; the timeline is that of now, so use it at once."""
+    row = Row.of(job)
+    reasons = (await why.of(store, job)).reasons
+    told = Facts(
+        job=job,
+        shown=row.shown,
+        system=system,
+        timeline=await timelines.of(job.id),
+        reasons=reasons,
+        steps=len(actions.task_steps(job)),
+    )
+    return await with_presence(store, told)
 
 
-async def latest_lines(store: Store, job_id: str) -> tuple[list[Line], bool]:
-    """The job's latest events, oldest first, and whether earlier ones were left out."""
-    found: list[Event] = []
-    for _ in range(PAGES):
-        before = found[-1].id if found else None
-        part = await job_events.page(store, job_id, after=None, before=before, sort="desc", limit=PAGE)
-        found += part
-        if len(part) < PAGE:
-            return _lines(reversed(found)), False
-    return _lines(reversed(found)), True
+async def with_presence(store: Store, told: Facts) -> Facts:
+    """The same, with what its worker says of itself now."""
+    if told.shown != "running" or told.job.claimed_by is None:
+        return told
+    return structs.replace(told, presence=await workers.read(store, told.job.claimed_by))
 
 
-async def rungs(store: Store, job: Job) -> list[Rung]:
-    """Each attempt of a task's steps, from the job's whole history; none for a job that is no task."""
-    if job.type != "task":
-        return []
-    told: list[Event] = []
-    after = None
-    for _ in range(HISTORY_PAGES):
-        part = await job_events.page(store, job.id, after=after, limit=HISTORY_PAGE)
-        told += [event for event in part if ladder.matters(str((event.payload or {}).get("kind", "")))]
-        if len(part) < HISTORY_PAGE:
-            break
-        after = part[-1].id
-    return ladder.climb(told)
+async def standing(store: Store, told: Facts) -> dict[str, Any]:
+    """What the parts of the page show, but for who may act."""
+    job = told.job
+    known = await live_records.read(store, job.id) if job.type == "task" else None
+    session = known.session if known else None
+    return {
+        "job": job,
+        "system": told.system,
+        "line": state_line(told),
+        "attempts": told.timeline.attempts,
+        "left_out": told.timeline.left_out,
+        "row": Row.of(job),
+        "objective": actions.objective(job),
+        "offers": actions.offered(job, told.shown),
+        "steps": actions.steps(job),
+        "planned": actions.task_steps(job),
+        "reasons": told.reasons,
+        "session": session,
+        "session_offers": actions.offered_of_session(job, session),
+        "controls": await controls.latest(store, job.id, CONTROLS_SHOWN),
+        "artifacts": artifact_view.ordered(await shelves.artifacts(store, job.id)),
+        "look": artifact_view.look,
+        "fits": fits,
+    }
 
 
-async def recordings(store: Store, job_id: str) -> list[Artifact]:
+def recordings(kept: list[Artifact]) -> list[Artifact]:
     """Of the attempts' terminals, the latest first."""
-    kept = await shelves.artifacts(store, job_id)
     found = [(int(name[1]), each) for each in kept if (name := RECORDING.match(each.name))]
     return [each for _, each in sorted(found, key=lambda pair: -pair[0])]
-
-
-def plain_text(text: str) -> str:
-    """Terminal output without escape sequences; a carriage return starts a new line."""
-    return _CONTROL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _lines(events: Iterable[Event] | Sequence[Event]) -> list[Line]:
-    return [Line.of(event) for event in events]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,16 +46,19 @@ class Pages:
         )
         self._environment.globals.update(
             age=age,
+            at=at,
             clock=clock,
             control_lines=control_lines,
             is_id=lambda text: ID_PATTERN.match(text or "") is not None,
             left=left,
             number=number,
             refresh_seconds=refresh_seconds,
+            size=size,
             passed=lambda moment: from_rfc3339(moment) <= now_ms(),
             pairs=lambda words: [(word, word.replace("_", " ")) for word in words],
             pause_name=pause_name,
             span=span,
+            spell=spell,
             static=static_address,
             status_name=status_name,
             stepped=stepped,
@@ -120,6 +124,19 @@ def age(moment: str | None, *, ago: bool = False) -> Markup:
     )
 
 
+def at(moment: str) -> Markup:
+    """'12:00:00', the day and the zone in its title."""
+    return Markup('<time class="at" datetime="{}" title="{}">{}</time>').format(
+        moment, _plain(moment), moment[11:19]
+    )
+
+
+def ticking(moment: str) -> Markup:
+    """'140 s', counted up by static/live.js."""
+    seconds = max(0, (now_ms() - from_rfc3339(moment)) // 1000)
+    return Markup('<time datetime="{}" data-seconds>{} s</time>').format(moment, seconds)
+
+
 def left(moment: str) -> Markup:
     """'until 2026-01-31 12:00:00 UTC', as an element that static/live.js turns into a countdown."""
     return Markup('<time datetime="{}" title="until {}" data-left>until {}</time>').format(
@@ -138,6 +155,30 @@ def span(seconds: float) -> str:
     """90.4 -> '2 min': rounded to one unit."""
     size, unit = next((each for each in _UNITS if seconds >= each[0]), _UNITS[-1])
     return f"{round(seconds / size)} {unit}"
+
+
+def spell(seconds: float) -> str:
+    """0.4 -> '0.4 s', 12.3 -> '12 s', 272 -> '4 min 32 s', 7300 -> '2 h 1 min': two units at most."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for (large, name), (small, part) in pairwise(_UNITS):
+        if whole >= large:
+            rest = whole % large // small
+            return f"{whole // large} {name}" + (f" {rest} {part}" if rest else "")
+    return f"{whole} s"
+
+
+def size(number_of_bytes: int) -> str:
+    """'512 B', '1.4 kB', '23 MB'."""
+    if number_of_bytes < 1000:
+        return f"{number_of_bytes} B"
+    value, units = number_of_bytes / 1000, ("kB", "MB", "GB", "TB")
+    for unit in units:
+        if value < 999.5 or unit == units[-1]:
+            return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+        value /= 1000
+    return ""
 
 
 def clock(moment: str | None) -> Markup:

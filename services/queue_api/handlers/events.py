@@ -72,7 +72,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     return out.response
 
 
-async def _send_on(request: web.Request, out: EventStream, follower: Follower) -> None:
+async def _send_on(request: web.Request, out: EventStream, follower: Follower[bytes]) -> None:
     long_requests = request.app[LONG_REQUESTS]
     keepalive = request.app[SETTINGS].sse_keepalive_seconds
     admission = Admission(request, "viewer", ("producer", "worker"))

@@ -1,9 +1,10 @@
 """Histories as they grow: one reader per process, for any number of followers (Q-6).
 
 The reader learns from the notices which jobs changed, reads what is new in their histories, of many jobs in
-one call, and turns each event into bytes once. A follower is a place in its job's history and nothing more:
-what lies behind its place it takes from what was read last, or, if it lags behind that, from the store. So it
-misses nothing and gets nothing twice however slow it is, and its slowness costs nobody else time or memory.
+one call, and makes of each event, once, what all followers get of it. A follower is a place in its job's
+history and nothing more: what lies behind its place it takes from what was read last, or, if it lags behind
+that, from the store. So it misses nothing and gets nothing twice however slow it is, and its slowness costs
+nobody else time or memory.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Callable, Sequence, Sized
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from sluicegate import keys
 from sluicegate.errors import NotFound
@@ -31,27 +32,31 @@ LOOK_SECONDS: Final = 10.0
 """So often each followed job is looked at though no notice of it came: they may be lost with a connection."""
 
 
-class LiveEvents:
-    """Make one per process. frame: an event as its followers are sent it."""
+Frame = TypeVar("Frame", bound=Sized)
+"""What followers get of an event; its length is what it takes in memory, in bytes or so."""
 
-    def __init__(self, store: Store, notices: Notices, frame: Callable[[Event], bytes]) -> None:
+
+class LiveEvents(Generic[Frame]):
+    """Make one per process. frame: an event as its followers get it."""
+
+    def __init__(self, store: Store, notices: Notices, frame: Callable[[Event], Frame]) -> None:
         self.store = store
         self.frame = frame
         self._notices = notices
         self._changes = Subscription()
-        self._jobs: dict[str, _FollowedJob] = {}
+        self._jobs: dict[str, _FollowedJob[Frame]] = {}
         self._reader: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
     async def follow(
         self, job_id: str, after: str | None = None, *, named: str = "after"
-    ) -> AsyncIterator[Follower]:
+    ) -> AsyncIterator[Follower[Frame]]:
         """A follower that goes on behind `after`: an event id, a time, `now`, or None for everything.
 
         Raises NotFound (job_not_found), Invalid (`named`) for what nobody can go on behind, StoreError.
         """
         if (job := self._jobs.get(job_id)) is None:
-            job = self._jobs[job_id] = _FollowedJob(job_id)
+            job = self._jobs[job_id] = _FollowedJob[Frame](job_id)
         job.followers.add(follower := Follower(self, job))
         try:
             await self._notices.join(self._changes, job_id)
@@ -81,7 +86,9 @@ class LiveEvents:
             await asyncio.gather(self._reader, return_exceptions=True)
         await self._notices.close()
 
-    async def _place(self, follower: Follower, job: _FollowedJob, after: str | None, named: str) -> None:
+    async def _place(
+        self, follower: Follower[Frame], job: _FollowedJob[Frame], after: str | None, named: str
+    ) -> None:
         newest = await events.newest(self.store, job.id)
         if after == "now":
             follower.at = newest
@@ -93,7 +100,7 @@ class LiveEvents:
             # Its status is not known yet, and a notice may have come while its newest event was looked up.
             self._changes.add([job.id])
 
-    def _forget(self, job: _FollowedJob) -> None:
+    def _forget(self, job: _FollowedJob[Frame]) -> None:
         if self._jobs.get(job.id) is job:
             del self._jobs[job.id]
             self._notices.leave(self._changes, job.id)
@@ -110,7 +117,7 @@ class LiveEvents:
             for start in range(0, len(found), MAX_ITEMS):
                 await self._look(found[start : start + MAX_ITEMS])
 
-    async def _look(self, jobs: Sequence[_FollowedJob]) -> None:
+    async def _look(self, jobs: Sequence[_FollowedJob[Frame]]) -> None:
         """A failure is told to those who follow: they cannot know otherwise that what they see is old."""
         try:
             for job, news in zip(jobs, await _news(self.store, jobs), strict=True):
@@ -124,10 +131,10 @@ class LiveEvents:
                 job.fail(error)
 
 
-class Follower:
+class Follower(Generic[Frame]):
     """A place in the history of one job. `take` and `more` raise what keeps the history from being read."""
 
-    def __init__(self, live: LiveEvents, job: _FollowedJob) -> None:
+    def __init__(self, live: LiveEvents[Frame], job: _FollowedJob[Frame]) -> None:
         self._live = live
         self._job = job
         self.at = BEFORE_ALL
@@ -149,7 +156,7 @@ class Follower:
         """The job's, as far as it was read; None for one that was removed."""
         return self._job.status
 
-    async def take(self) -> list[bytes]:
+    async def take(self) -> list[Frame]:
         """What comes next, in order, up to a page or so; empty if there is nothing just now, or no more."""
         if self.at < self._job.kept_from:
             return await self._page()
@@ -165,7 +172,7 @@ class Follower:
         if self._job.failure is not None:
             raise self._job.failure
 
-    async def _page(self) -> list[bytes]:
+    async def _page(self) -> list[Frame]:
         try:
             page = await events.between(self._live.store, self._job.id, self.at, limit=PAGE)
         except NotFound:
@@ -186,12 +193,12 @@ class _News(NamedTuple):
     more: bool
 
 
-class _FollowedJob:
+class _FollowedJob(Generic[Frame]):
     """What was read last of one job: the events behind `kept_from`, up to `newest`."""
 
     def __init__(self, job_id: str) -> None:
         self.id = job_id
-        self.followers: set[Follower] = set()
+        self.followers: set[Follower[Frame]] = set()
         self.started = False
         self.newest = self.kept_from = BEFORE_ALL
         self.status: str | None = "queued"
@@ -199,7 +206,7 @@ class _FollowedJob:
         self.failure: Exception | None = None
         self.changed = asyncio.Event()
         self._places: list[Position] = []
-        self._frames: list[bytes] = []
+        self._frames: list[Frame] = []
 
     @property
     def kept_bytes(self) -> int:
@@ -210,7 +217,7 @@ class _FollowedJob:
         self.newest = self.kept_from = newest
         self.started = True
 
-    def take_in(self, news: _News, frames: Sequence[bytes]) -> None:
+    def take_in(self, news: _News, frames: Sequence[Frame]) -> None:
         self.status, self.complete = news.status, not news.more
         if frames:
             self._drop(self._passed())
@@ -220,7 +227,7 @@ class _FollowedJob:
             self._drop(self._too_much())
         self._wake()
 
-    def behind(self, place: Position) -> list[bytes]:
+    def behind(self, place: Position) -> list[Frame]:
         return self._frames[bisect_right(self._places, place) :] if place < self.newest else []
 
     def fail(self, error: Exception) -> None:
@@ -251,7 +258,7 @@ class _FollowedJob:
         self.changed = asyncio.Event()
 
 
-async def _news(store: Store, jobs: Sequence[_FollowedJob]) -> list[_News]:
+async def _news(store: Store, jobs: Sequence[_FollowedJob[Any]]) -> list[_News]:
     """One call for all. The status first: a job that has ended by then has all its events by then."""
     commands = []
     for job in jobs:

@@ -13,12 +13,10 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 
 from services.control.app import build
-from services.control.dashboard.job_page import plain_text
 from sluicegate import keys
 from sluicegate.http import serving
-from sluicegate.model import Job, NewEvent
 from sluicegate.settings import ControlSettings
-from sluicegate.store import controls, events, narrow_pauses, pause
+from sluicegate.store import narrow_pauses, pause
 from sluicegate.store.connection import Store
 from sluicegate.times import to_rfc3339
 from tests.support import given
@@ -161,48 +159,6 @@ async def test_static_files_may_be_kept_for_ever(control: ClientSession) -> None
             assert response.status == 404
 
 
-async def test_a_job_page_shows_its_history_and_output(control: ClientSession, store: Store) -> None:
-    """Escape sequences of a terminal are left out; markup in output stays text."""
-    job = await given.running(store, "task", worker_id="worker-7")
-    await given.says(store, job, f"\x1b[31mred\x1b[0m {NASTY}\r\n")
-    await given.says(store, job, "warned\n", stream="stderr")
-    page = await read(control, f"/jobs/{job.id}")
-    output = re.search(r'<pre id="output"[^>]*>(.*?)</pre>', page, re.DOTALL)
-    assert output is not None
-    assert html.unescape(re.sub(r"<[^>]+>", "", output[1])) == f"red {NASTY}\nwarned\n"
-    assert '<span class="stderr">' in output[1]
-    assert "<code>job.claimed</code>" in page
-    assert "Attempt 1 claimed by worker-7" in page
-
-
-async def test_a_long_history_shows_its_end(control: ClientSession, store: Store) -> None:
-    """The page is bounded: the latest events, in order, and a word about the rest."""
-    job = await given.running(store)
-    assert job.claimed_by is not None
-    for start in range(0, 1100, 100):
-        batch = [NewEvent(message=f"event {n}", payload={"kind": "note"}) for n in range(start, start + 100)]
-        await events.append(store, job.claimed_by, job.id, given.token(job), batch)
-    page = await read(control, f"/jobs/{job.id}")
-    assert "Only the latest" in page
-    assert re.findall(r">event (\d+)<", page) == [str(n) for n in range(100, 1100)]
-
-
-async def test_a_job_page_shows_who_holds_the_run_and_what_is_asked(
-    control: ClientSession, store: Store
-) -> None:
-    """H-10, L-5."""
-    job = await given.running(store)
-    asked = {"action": "retry_step", "stepId": "<build>", "requestedByUserId": "bob"}
-    for each in (
-        controls.Request(action="takeover", actor="ann", reason="mine", metadata={}),
-        controls.Request(action="retry_step", actor="bob", recovery=asked, metadata={}),
-    ):
-        await controls.request(store, job.id, each)
-    text = await read(control, f"/jobs/{job.id}")
-    assert "taken over by ann at" in text and ": mine" in text
-    assert "retry step &lt;build&gt; by bob at" in text
-
-
 @pytest.mark.parametrize("job_id", ["none", "018f0000-0000-7000-8000-000000000000"])
 async def test_an_unknown_job_is_a_page_with_404(control: ClientSession, job_id: str) -> None:
     """70-42: a malformed id is a 404 too."""
@@ -314,36 +270,6 @@ async def test_a_stream_ends_with_what_it_shows(control: ClientSession, store: S
         assert "Repaired" in await live.next("put")
 
 
-async def test_a_job_page_goes_on_where_it_was(control: ClientSession, store: Store) -> None:
-    """What is new is appended; a reconnect goes on after `Last-Event-ID`; `end` when the job has ended."""
-    job = await given.running(store)
-    await given.says(store, job, "first\n")
-    async with stream(control, f"/jobs/{job.id}/events") as live:
-        assert "Running" in await live.next("put")
-        while "first" not in await live.next("append"):
-            pass
-        await given.says(store, job, "second\n")
-        assert "second" in await live.next("append")
-        seen = live.last_id
-    await given.says(store, job, "third\n")
-    async with stream(control, f"/jobs/{job.id}/events", **{"Last-Event-ID": seen}) as live:
-        appended = await live.next("append")
-        assert "third" in appended
-        assert "second" not in appended
-        await given.complete(store, job, result="All is well")
-        rest = await live.rest()
-        assert "All is well" in rest
-        assert "job.succeeded" in rest
-        assert rest.count("third") == 0
-        assert rest.rstrip().endswith('event: end\ndata: ""')
-
-
-async def test_a_place_that_is_none_is_refused(control: ClientSession, store: Store) -> None:
-    job = await given.running(store)
-    async with control.get(f"/jobs/{job.id}/events", params={"after": "yesterday"}) as response:
-        assert response.status == 422
-
-
 async def test_open_pages_do_not_hold_up_the_stop(control_settings: ControlSettings, store: Store) -> None:
     """Streams end when the service stops, and nothing of them is left."""
     job = await given.running(store)
@@ -355,60 +281,3 @@ async def test_open_pages_do_not_hold_up_the_stop(control_settings: ControlSetti
             await Stream(page).next("put")
         for response in (overview, page):
             await Stream(response).rest()
-
-
-@pytest.mark.parametrize(
-    ("raw", "shown"),
-    [
-        ("\x1b[1;31mred\x1b[0m", "red"),
-        ("\x1b]0;title\x07text", "text"),
-        ("\x1b]8;;https://example.org\x1b\\link\x1b]8;;\x1b\\", "link"),
-        ("one\r\ntwo\rthree", "one\ntwo\nthree"),
-        ("bell\x07 null\x00 tab\t", "bell null tab\t"),
-        ("\x1b[?25l\x1b[2Kdone", "done"),
-        ("naïve – ✓", "naïve – ✓"),
-    ],
-)
-def test_terminal_output_as_plain_text(raw: str, shown: str) -> None:
-    assert plain_text(raw) == shown
-
-
-STEP: dict[str, Any] = {"stepId": "build", "stepIndex": 0, "jobAttempt": 1, "attempt": 1}
-
-
-async def tell(store: Store, job: Job, kind: str, **payload: Any) -> None:
-    event = NewEvent(message="said", payload={"kind": kind, **STEP, **payload})
-    await events.append(store, str(job.claimed_by), job.id, given.token(job), [event])
-
-
-def ladder(page: str) -> str:
-    found = re.search(r'<section id="ladder".*?</section>', page, re.DOTALL)
-    assert found
-    return " ".join(re.sub("<[^>]+>", " ", html.unescape(found[0])).split())
-
-
-async def test_a_task_shows_the_ladder_of_its_attempts(control: ClientSession, store: Store) -> None:
-    """70-29: what was tried, why it failed, what came next; what workers say is text."""
-    job = await given.running(store, "task")
-    page = await read(control, f"/jobs/{job.id}")
-    assert '<section id="ladder" aria-labelledby="ladder-title" hidden>' in page
-    await tell(store, job, "task.step.attempt.started")
-    await tell(store, job, "task.step.attempt.failed", failureClass="transient_runtime", summary=NASTY)
-    await tell(store, job, "task.self_heal.triggered", strategy="soft_reset")
-    await tell(store, job, "task.step.attempt.started", attempt=2, strategy="soft_reset")
-    page = await read(control, f"/jobs/{job.id}")
-    assert "hidden" not in page.partition('id="ladder"')[2][:60]
-    shown = ladder(page)
-    assert "Step 1 (build) , attempt 1: first Failed" in shown
-    assert "transient_runtime" in shown and "Then: soft reset" in shown
-    assert "attempt 2: again, in the same workspace Running" in shown
-    assert "<script>alert" not in page
-
-
-async def test_the_ladder_grows_while_it_is_looked_at(control: ClientSession, store: Store) -> None:
-    job = await given.running(store, "task")
-    async with stream(control, f"/jobs/{job.id}/events") as live:
-        await live.next("put")
-        await tell(store, job, "task.step.attempt.started")
-        while "attempt 1: first" not in await live.next("put"):
-            pass

@@ -22,9 +22,11 @@ function put(html) {
     const old = document.getElementById(part.id);
     const title = part.querySelector("h1, [data-say]")?.textContent;
     if (title && title !== old?.querySelector("h1, [data-say]")?.textContent) say.textContent = title;
-    if (old?.open) part.open = true;
+    for (const details of [part, ...part.querySelectorAll("details[id]")]) {
+      const known = details.matches("details") && document.getElementById(details.id);
+      if (known) details.open = known.open;
+    }
     old?.dispatchEvent(new CustomEvent("put", { bubbles: true, detail: part }));
-    for (const inner of part.querySelectorAll("details[id]")) inner.open = document.getElementById(inner.id)?.open ?? false;
     const scrolled = [...(old?.querySelectorAll("[data-scroll]") ?? [])].map((box) => [box.id, box.scrollTop]);
     old?.replaceWith(part);
     for (const [id, top] of scrolled) document.getElementById(id)?.scrollTo(0, top);
@@ -38,9 +40,8 @@ function append(event) {
   parts.innerHTML = JSON.parse(event.data);
   for (const part of [...parts.content.children]) {
     const box = document.getElementById(part.dataset.into);
-    const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
     box.append(...part.childNodes);
-    if (atEnd) box.scrollTop = box.scrollHeight;
+    box.dispatchEvent(new Event("grown"));
   }
   page.dataset.after = event.lastEventId;
   tick();
@@ -51,6 +52,9 @@ function tick() {
     const seconds = Math.max(0, Math.floor((Date.now() - skew - Date.parse(time.dateTime)) / 1000));
     const [unit, name] = seconds < 60 ? [1, "s"] : seconds < 3600 ? [60, "min"] : seconds < 86400 ? [3600, "h"] : [86400, "d"];
     time.textContent = `${Math.floor(seconds / unit)} ${name}${time.dataset.age}`;
+  }
+  for (const time of document.querySelectorAll("time[data-seconds]")) {
+    time.textContent = `${Math.max(0, Math.floor((Date.now() - skew - Date.parse(time.dateTime)) / 1000))} s`;
   }
   for (const time of document.querySelectorAll("time[data-left]")) {
     const seconds = Math.ceil((Date.parse(time.dateTime) - Date.now() + skew) / 1000);
@@ -97,7 +101,15 @@ function follow() {
   } else if (!source && page.dataset.live) open();
 }
 
+// What is shown has changed: the one connection goes on with that.
+function again() {
+  source?.close();
+  source = null;
+  follow();
+}
+
 document.addEventListener("visibilitychange", follow);
+document.addEventListener("shown-anew", again);
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-copy]");
   if (button) copy(button);
