@@ -52,6 +52,10 @@ generated: setup ## write the files that are made from the code (.env.example, d
 lock: setup ## resolve the dependencies into requirements.lock, keeping versions that still fit
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 \
 	    --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --constraint requirements.lock --generate-hashes --universal --python-version 3.11 \
+	    --no-emit-index-url --no-header --no-annotate --quiet --output-file deploy/runtime.lock
+	printf 'hatchling\neditables\n' | $(BIN)/uv pip compile - --constraint requirements.lock --generate-hashes --universal \
+	    --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet --output-file deploy/build.lock
 
 clean: ## remove what was built and measured, not the data of `make dev`
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -70,6 +70,8 @@ def rights(service: str) -> Rights:
     """What a service's user needs."""
     names = reached(*(module for package in SERVICES[service] for module in modules_below(package)))
     found = Rights(set(ALWAYS), set(), {keys.META})
+    if service == "operator":
+        found.commands.add("ping")  # the health checks of containers
     of_the_store = [each for name, each in names.items() if name.module.startswith("sluicegate.store.")]
     for statement in of_the_store:
         _add_calls(found, statement)

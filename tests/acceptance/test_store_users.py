@@ -116,6 +116,8 @@ def test_what_a_service_does_not_need_is_refused(store: Secured) -> None:
         refused(client, "HSET", keys.PAUSE, "paused", "0")
         refused(client, "XRANGE", keys.AUDIT, "-", "+")
         assert client.execute_command("HGETALL", keys.PAUSE) == {}
+    with store.user("operator") as client:
+        assert client.ping()
     with store.client("default", "") as nobody, pytest.raises(redis.AuthenticationError):
         nobody.ping()
 
