@@ -55,7 +55,7 @@ async def test_what_is_ticked_stays_ticked(browser: Browser, dashboard: str, sto
         await marked(page)
         cancel = page.get_by_role("button", name="Cancel…")
         await expect(cancel).to_be_disabled()
-        await page.get_by_label("All on this page").check()
+        await page.get_by_label("all on this page").check()
         await expect(page.locator("#ticked")).to_have_text(" (3)")
         await page.locator(f'input[value="{ids[2]}"]').uncheck()
         await page.locator(f"#job-{ids[0]}").focus()
