@@ -4,6 +4,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 TESTS ?= tests
 STAMP := $(VENV)/.installed
+AXE   := tests/browser/axe/node_modules/axe-core/axe.min.js
 XTERM := services/control/dashboard/static/xterm/xterm.mjs
 PYTEST := $(BIN)/pytest -n auto --dist loadgroup
 
@@ -24,13 +25,13 @@ demo: setup ## run tasks that publish, hang and heal, wait, are cancelled, die a
 dev: setup ## run everything on this machine, on one port, until Ctrl-C
 	$(BIN)/sluicegate dev
 
-test: setup ## run the tests, without the slow ones (TESTS=tests/unit for a part)
+test: setup $(AXE) ## run the tests, without the slow ones (TESTS=tests/unit for a part)
 	$(PYTEST) -m "not slow" $(TESTS)
 
-test-slow: setup ## run the tests that `make test` leaves out: drills, corpora and long walks
+test-slow: setup $(AXE) ## run the tests that `make test` leaves out: drills, corpora and long walks
 	$(PYTEST) -m slow $(TESTS)
 
-test-all: setup ## run every test
+test-all: setup $(AXE) ## run every test
 	$(PYTEST) $(TESTS)
 
 check: setup ## lint, format, types, dead code
@@ -62,6 +63,9 @@ clean: ## remove what was built and measured, not the data of `make dev`
 
 $(XTERM): services/control/dashboard/xterm/package-lock.json
 	@.ci/xterm
+
+$(AXE): tests/browser/axe/package-lock.json
+	@.ci/axe
 
 $(STAMP): requirements.lock pyproject.toml
 	@.ci/venv $(VENV)

@@ -40,9 +40,9 @@ async def running(
     return job
 
 
-async def stale(store: Store, kind: str = "noop", *, worker_id: str = "worker-1") -> Job:
+async def stale(store: Store, kind: str = "noop", *, worker_id: str = "worker-1", **described: Any) -> Job:
     """A job whose lease has expired, while nobody sweeps."""
-    job = await running(store, kind, worker_id=worker_id)
+    job = await running(store, kind, worker_id=worker_id, **described)
     await JobBuilder(store).lease_over(Made(job.id, token(job), worker_id))
     return structs.replace(await jobs.get(store, job.id), lease_token=job.lease_token)
 
