@@ -31,12 +31,14 @@ from benchmarks import (
     long_polls,
     machine,
     memory,
+    observed,
     over_http,
     pause,
     pause_seen,
     pickup,
     quiesce,
     redact,
+    scrape,
     step_overhead,
     streams,
     terminal,
@@ -46,10 +48,11 @@ from benchmarks.subject import WARM_UP, Round, Scale, Subject, Unmeasured, figur
 from sluicegate.errors import SluicegateError
 
 SUBJECTS: Final = (
-    ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, *pickup.SUBJECTS,
+    ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, observed.SUBJECT, *pickup.SUBJECTS,
     *cancel.SUBJECTS, *cancel_ends.SUBJECTS, *pause.SUBJECTS, pause_seen.SUBJECT, *quiesce.SUBJECTS,
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
-    artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT, claim_cost.SUBJECT, flow.SUBJECT, redact.SUBJECT,
+    artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT,
+    claim_cost.SUBJECT, scrape.SUBJECT, flow.SUBJECT, redact.SUBJECT,
     *step_overhead.SUBJECTS, hard_reset.SUBJECT, detection.SUBJECT,
     dashboards.SUBJECT, *terminal.SUBJECTS,
 )  # fmt: skip

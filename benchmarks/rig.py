@@ -90,14 +90,16 @@ class Rig:
         processes: int = 1,
         url: str | None = None,
         settings: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> AsyncIterator[list[Program]]:
         """Measured workers, `each` of them in every process, all known to the store.
 
         url: the queue_api through which they work, else beside the store. settings: variables without their
-        prefix.
+        prefix. environment: further variables, as they are.
         """
         async with contextlib.AsyncExitStack() as stack, self.store() as store:
             environment = {
+                **(environment or {}),
                 "SLUICEGATE_WORKER_CONCURRENCY": str(slots),
                 # Interrupted, nobody wants to wait for jobs that would run for ever.
                 "SLUICEGATE_WORKER_SHUTDOWN_SECONDS": "0",

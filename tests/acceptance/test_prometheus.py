@@ -82,6 +82,8 @@ async def test_every_query_has_an_answer(started: Programs, store: Store, tmp_pa
             server.ask(rule["query"])
         assert {rule["name"] for rule in server.rules() if rule.get("state") == "firing"} == set()
         labels_are_bounded(server, ids)
+        logs = "".join(program.text for program in started.started)
+        assert not [job_id for job_id in ids if job_id in logs], "log level info has no line for a job"
         print_table(server)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import urllib.request
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from docs.generate import metric_collectors
-from sluicegate import service
+from services.worker.heal.budgets import Strategy
+from sluicegate import metrics, service
 from sluicegate.errors import ConfigurationError
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.settings import WorkerSettings
@@ -82,6 +83,10 @@ def test_known_labels_are_there_before_the_first_event() -> None:
         assert registry.get_sample_value("sluicegate_claims_total", {"result": result}) == 0
     for kind in ("wall", "idle", "no_progress"):
         assert registry.get_sample_value("sluicegate_step_timeouts_total", {"kind": kind}) == 0
+    assert set(metrics.STRATEGIES) == set(get_args(Strategy))
+    for strategy in metrics.STRATEGIES:
+        healed = {"class": "stuck_no_progress", "strategy": strategy}
+        assert registry.get_sample_value("sluicegate_self_heal_recovered_total", healed) == 0
 
 
 def test_a_worker_shows_its_page_where_it_is_told_to() -> None:
