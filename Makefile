@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest -n auto --dist loadgroup
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow test-all check bench format lock generated clean
+.PHONY: help setup demo dev test test-slow test-all check bench format docs lock generated clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ format: setup ## lay out the code, mend what ruff can mend
 generated: setup ## write the files that are made from the code (.env.example, docs/reference/settings.md)
 	$(BIN)/python -m docs.generate
 
+docs: setup ## build the site of the documentation in out/site, and fail for a warning
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d out/doctrees -c docs . out/site
+
 lock: setup ## resolve the dependencies into requirements.lock, keeping versions that still fit
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 \
 	    --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
@@ -59,7 +62,7 @@ lock: setup ## resolve the dependencies into requirements.lock, keeping versions
 	    --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet --output-file deploy/build.lock
 
 clean: ## remove what was built and measured, not the data of `make dev`
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(XTERM): services/control/dashboard/xterm/package-lock.json
 	@.ci/xterm
