@@ -91,7 +91,9 @@ def test_the_readme_shows_the_examples_as_they_are(name: str) -> None:
 @pytest.mark.needs("git")
 @pytest.mark.parametrize("path", markdown(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_pages_name_only_commands_that_exist(path: Path) -> None:
-    named = set(re.findall(r"(?:^|[`/\s])sluicegate ([a-z][a-z-]*)\b", code_in(path.read_text()), re.MULTILINE))
+    named = set(
+        re.findall(r"(?:^|[`/\s])sluicegate ([a-z][a-z-]*)\b", code_in(path.read_text()), re.MULTILINE)
+    )
     assert named <= set(COMMANDS)
 
 

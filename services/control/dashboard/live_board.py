@@ -36,7 +36,10 @@ PARTS: Final[Mapping[str, Callable[[Board], Any]]] = {
     "flow": lambda board: board.flow and (board.flow.hour, board.flow.day, board.flow.waiting),
     "doing": lambda board: (
         board.runs,
-        [(each.worker_id, each.state, each.slots, each.jobs, each.paused_jobs) for each in board.workers],
+        [
+            (each.worker_id, each.state, each.slots, each.jobs, each.paused_jobs, each.silent_jobs)
+            for each in board.workers
+        ],
     ),
     "strip": lambda board: board.system,
     "workers": lambda board: board.workers,

@@ -74,7 +74,7 @@ async def attempt(run: TaskRun, healing: Healing) -> Done | Failed | Interrupted
         ),
     )
     try:
-        with run.ctx.clocks(watch.limits.clocks) as tell:
+        with run.ctx.clocks(watch.limits.clocks, (allowed.wall_seconds, allowed.idle_seconds)) as tell:
             watch.limits.revived = tell
             result = await _run_command(run, healing, watch)
     except CommandNotStarted as error:

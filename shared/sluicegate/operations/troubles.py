@@ -11,6 +11,7 @@ from msgspec import Struct
 from sluicegate.model import Counts, LiveControl, NarrowPause, SystemState
 from sluicegate.operations import reasons
 from sluicegate.pauses import name_of, names_of
+from sluicegate.store.workers import SILENT_SECONDS
 from sluicegate.times import from_rfc3339, to_rfc3339
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sluicegate.store.workers import Presence
 
 T = TypeVar("T")
+LATE_SECONDS: Final = 10.0
 MOST_OF_A_KIND: Final = 3
 """More of one kind are told in one line."""
 
@@ -68,6 +70,7 @@ def of(sight: Sight, settings: ControlSettings) -> list[Trouble]:
         *_unclaimable(sight, settings),
         *_unobeyed(sight, settings),
         *_stuck(sight),
+        *_slow(sight, settings),
         *_undelivered(sight, settings),
         *_persons(sight, settings),
         *_dead(sight, settings),
@@ -259,6 +262,46 @@ def _stuck(sight: Sight) -> Iterator[Trouble]:
     if (more := len(stuck) - MOST_OF_A_KIND) > 0:
         text = f"{more} more steps failed the same way again."
         yield Trouble(level="soon", word="No progress", text=text, act="See the workers", href="/workers")
+
+
+def _slow(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
+    """Commands of steps that are silent, or run, for nearly as long as they may, or longer (H-1).
+
+    A worker tells at once that a silence has ended: until then it goes on. The clocks of what is held stand
+    still.
+    """
+    found: list[tuple[float, Trouble]] = []
+    for worker in sight.workers:
+        passed = (sight.signs.now_ms - from_rfc3339(worker.last_seen)) / 1000 if worker.last_seen else 0.0
+        for each in worker.clocks:
+            if each.job_id in worker.paused_jobs:
+                continue
+            silent = each.silent_seconds + passed if each.silent_seconds >= SILENT_SECONDS else 0.0
+            for word, seconds, most in (
+                ("Silent", silent, each.most_silent_seconds),
+                ("Runs long", each.ran_seconds + passed, each.most_ran_seconds),
+            ):
+                if most and seconds >= most * settings.warn_near_share:
+                    found.append((seconds / most, _over(sight, each.job_id, word, seconds, most)))
+                    break
+    found.sort(key=lambda each: -each[0])
+    yield from (trouble for _, trouble in found[:MOST_OF_A_KIND])
+    if (more := len(found) - MOST_OF_A_KIND) > 0:
+        text = f"{more} more steps are near their limits."
+        yield Trouble(level="soon", word="Silent", text=text, act="See the workers", href="/workers")
+
+
+def _over(sight: Sight, job_id: str, word: str, seconds: float, most: float) -> Trouble:
+    """LATE_SECONDS: a worker ends what is over its limit, and tells of it, a moment later."""
+    run, over = sight.runs.get(job_id), seconds >= most + LATE_SECONDS
+    step = f"Step {run.step_id}" if run and run.step_id else "A step"
+    what = "is ended as stuck" if word == "Silent" else "is ended"
+    return Trouble(
+        level="bad" if over else "soon", word=word,
+        text=f"{step} {'should have been ended' if over else what} after {most:g} s.",
+        since=to_rfc3339(round((sight.signs.now_ms - seconds * 1000) / 1000) * 1000),
+        act="Look at the job", href=f"/jobs/{job_id}",
+    )  # fmt: skip
 
 
 def _persons(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:

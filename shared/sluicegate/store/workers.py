@@ -22,11 +22,16 @@ SILENT_SECONDS: Final = 10
 
 
 class Clocks(Struct, rename="camel", kw_only=True):
-    """Of the command of a job's step: for how long it runs and is silent, as its limits count (H-1)."""
+    """Of the command of a job's step: for how long it runs and is silent, as its limits count (H-1).
+
+    most_...: those limits, where the worker tells them.
+    """
 
     job_id: JobId
     ran_seconds: Annotated[float, Meta(ge=0)]
     silent_seconds: Annotated[float, Meta(ge=0)]
+    most_ran_seconds: Annotated[float, Meta(ge=0)] | None = None
+    most_silent_seconds: Annotated[float, Meta(ge=0)] | None = None
 
 
 class Presence(Struct, rename="camel", kw_only=True):

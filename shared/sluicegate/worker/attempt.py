@@ -29,6 +29,7 @@ class RunningAttempt:
     lost: the lease is another's: kill at once and write nothing more. cancel: an operator asked.
     rest_changed: called when it has come to rest, or goes on, and when what was silent is no longer.
     clocks: of the command of a step, how many seconds it runs and is silent. Called in any thread.
+    most: how long it may.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class RunningAttempt:
         "interrupted",
         "interruption",
         "live",
+        "most",
         "receipts",
         "rest_changed",
         "stopped",
@@ -61,6 +63,7 @@ class RunningAttempt:
         self.delivered_ms: int | None = None
         self.handling = True
         self.clocks: Callable[[], tuple[float, float]] | None = None
+        self.most: tuple[float, float] | None = None
         self.commands: set[Command] = set()
         self.receipts: list[dict[str, Any]] = []
         self.task: asyncio.Task[None] | None = None

@@ -209,12 +209,15 @@ class JobContext:
         return self._parts.transport
 
     @contextlib.contextmanager
-    def clocks(self, clocks: Callable[[], tuple[float, float]]) -> Iterator[Callable[[], None]]:
+    def clocks(
+        self, clocks: Callable[[], tuple[float, float]], most: tuple[float, float]
+    ) -> Iterator[Callable[[], None]]:
         """Let people see for how many seconds a command runs and is silent, as its watch counts.
 
-        clocks: called in any thread. Call what this gives when it was silent for long and is no more.
+        clocks: called in any thread. most: how long it may. Call what this gives when it was silent for long
+        and is no more.
         """
-        self._attempt.clocks = clocks
+        self._attempt.clocks, self._attempt.most = clocks, most
         try:
             yield self._attempt.rest_changed
         finally:

@@ -292,12 +292,7 @@ class Worker:
             jobs=jobs[:100],
             paused_jobs=paused[:100],
             repositories=None if named is None else list(named),
-            clocks=[
-                Clocks(job_id=attempt.job_id, ran_seconds=round(ran, 1), silent_seconds=round(silent, 1))
-                for attempt in attempts[:100]
-                if (clocks := attempt.clocks) is not None
-                for ran, silent in (clocks(),)
-            ],
+            clocks=[clocks for each in attempts[:100] if (clocks := _clocks(each)) is not None],
         )
 
     def _state(self, running: int, waiting: int) -> WorkerState:
@@ -368,6 +363,19 @@ class Worker:
 
     def _refused(self, ending: Ending, error: RequestError) -> None:
         log.warning("worker.ending.refused", job_id=ending.job_id, code=error.code)
+
+
+def _clocks(attempt: RunningAttempt) -> Clocks | None:
+    if (clocks := attempt.clocks) is None:
+        return None
+    (ran, silent), most = clocks(), attempt.most or (None, None)
+    return Clocks(
+        job_id=attempt.job_id,
+        ran_seconds=round(ran, 1),
+        silent_seconds=round(silent, 1),
+        most_ran_seconds=most[0],
+        most_silent_seconds=most[1],
+    )
 
 
 async def _end_abandoned() -> None:

@@ -24,7 +24,7 @@ from sluicegate.settings import ControlSettings
 from sluicegate.store import endings, workers
 from sluicegate.store.connection import Store
 from sluicegate.store.notices import Notices
-from sluicegate.store.workers import Presence
+from sluicegate.store.workers import Clocks, Presence
 from tests.services.control.test_pages import NASTY, read, stream
 from tests.support import given
 
@@ -111,11 +111,12 @@ async def test_workers_are_shown_with_what_they_do(control: ClientSession, store
     job = await given.running(store, "task", worker_id="w1")
     kept = '{"stepId":"<build>","stepIndex":1,"begun":2}'
     await store.command("HSET", keys.job_shelf(job.id, "facts"), "step_budget", kept)
-    await announce(store, "w1", state="busy", jobs=[job.id])
+    silent = Clocks(job_id=job.id, ran_seconds=60, silent_seconds=40)
+    await announce(store, "w1", state="busy", jobs=[job.id], clocks=[silent])
     await announce(store, "w2")
     doing = words(part(await read(control, "/"), "doing"))
     assert re.search(
-        rf"w1 Busy 1 of 4 slots task {job.id[-12:]} step 2 \(<build>\), attempt 2 for \d+ s", doing
+        rf"w1 Busy 1 of 4 slots task {job.id[-12:]} step 2 \(<build>\), attempt 2 silent for \d+ s", doing
     )
     assert "w2 Idle 0 of 4 slots Nothing to do." in doing
 

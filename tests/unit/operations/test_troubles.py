@@ -14,7 +14,7 @@ from sluicegate.settings import ControlSettings
 from sluicegate.store.server_health import ServerHealth
 from sluicegate.store.signs import Run, Signs, Unheld, Waiting
 from sluicegate.store.standing import LiveWorker
-from sluicegate.store.workers import Presence
+from sluicegate.store.workers import Clocks, Presence
 from sluicegate.times import to_rfc3339
 
 NOW = 1_800_000_000_000
@@ -187,6 +187,32 @@ def test_steps_that_get_nowhere() -> None:
     (line,) = troubles.of(sight(runs={"a": run, "b": structs.replace(run, stuck=False)}), SETTINGS)
     assert (line.word, line.href) == ("No progress", "/jobs/a")
     assert "Step build" in line.text and "attempt 3" in line.text
+
+
+def test_steps_near_their_limits() -> None:
+    """H-1: by what the worker told, and the time since; a silence that is young may be over already."""
+
+    def clocks(silent: float, ran: float = 300, job_id: str = "a", **most: Any) -> Clocks:
+        limits = {"most_ran_seconds": 900.0, "most_silent_seconds": 300.0, **most}
+        return Clocks(job_id=job_id, ran_seconds=ran, silent_seconds=silent, **limits)
+
+    def told_of(*found: Clocks, **known: Any) -> list[tuple[str, str]]:
+        return told(workers=[present(jobs=["a"], clocks=list(found), last_seen=ago(5), **known)])
+
+    assert told_of(clocks(234)) == []
+    assert told_of(clocks(236)) == [("soon", "Silent")]
+    assert told_of(clocks(306)) == [("bad", "Silent")]
+    assert told_of(clocks(9, most_silent_seconds=10)) == []
+    assert told_of(clocks(9, ran=716)) == [("soon", "Runs long")]
+    assert told_of(clocks(236, ran=716)) == [("soon", "Silent")]
+    assert told_of(clocks(236), paused_jobs=["a"]) == []
+    assert told_of(clocks(999, most_silent_seconds=None, most_ran_seconds=None)) == []
+    assert told_of(*(clocks(250, job_id=str(at)) for at in range(9))) == [("soon", "Silent")] * 4
+    run = Run(type="task", started_at=ago(300), step_id="build")
+    there = [present(jobs=["a"], clocks=[clocks(236)], last_seen=ago(5))]
+    (line,) = troubles.of(sight(workers=there, runs={"a": run}), SETTINGS)
+    assert (line.text, line.since) == ("Step build is ended as stuck after 300 s.", ago(241))
+    assert line.href == "/jobs/a"
 
 
 def test_dead_letters() -> None:
