@@ -11,6 +11,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from deploy.redis.users import acl_file
+from docs import event_kinds, scripts_page
 from docs.dashboard_panels import BOARDS
 from sluicegate import keys, metrics, queue_metrics, settings
 from sluicegate.cli.main import main
@@ -27,6 +28,8 @@ def pages() -> dict[str, str]:
         ".env.example": settings.env_example(),
         "docs/reference/settings.md": settings_page(),
         "docs/reference/keys.md": keys_page(),
+        "docs/reference/events.md": event_kinds.page(),
+        "docs/reference/scripts.md": scripts_page.page(),
         "docs/reference/metrics.md": metrics_page(),
         "docs/reference/cli.md": cli_page(),
         "docs/reference/mcp.md": mcp_page(),
