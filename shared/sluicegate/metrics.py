@@ -13,7 +13,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 import sluicegate
-from sluicegate.queue_metrics import PREFIX, StoreFigures
+from sluicegate.queue_metrics import PREFIX, STATUSES, StoreFigures
 from sluicegate.store import Store
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -23,6 +23,7 @@ LONG: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43
 RETRIED: Final = ("transient_runtime", "stuck_no_progress")
 """Classes of failures that are tried again (H-3)."""
 STRATEGIES: Final = ("soft_reset", "hard_reset", "queue_retry", "operator")
+TERMINAL: Final = STATUSES[2:]
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -83,13 +84,15 @@ class JobMetrics:
             registry=registry,
             buckets=LONG,
         )
-        self.run_seconds = Histogram(
+        run_seconds = Histogram(
             PREFIX + "job_run_seconds",
             "Seconds from the start of a job's last attempt to its end, by status.",
             ("status",),
             registry=registry,
             buckets=LONG,
         )
+        # By their children: to look a label up takes longer than to count, and this is done for every job.
+        self.run_seconds = {status: run_seconds.labels(status) for status in TERMINAL}
 
 
 class TerminalMetrics:

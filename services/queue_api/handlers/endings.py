@@ -56,7 +56,7 @@ def observe(metrics: ServerMetrics, outcomes: Sequence[Job | SluicegateError]) -
     for job in outcomes:
         if isinstance(job, Job) and job.started_at and job.finished_at:
             seconds = (from_rfc3339(job.finished_at) - from_rfc3339(job.started_at)) / 1000
-            metrics.jobs.run_seconds.labels(job.status).observe(seconds)
+            metrics.jobs.run_seconds[job.status].observe(seconds)
 
 
 def _ended(request: web.Request, job: Job) -> web.Response:

@@ -54,7 +54,7 @@ class Measures:
     def ended(self, attempt: RunningAttempt, ending: Ending, seconds: float) -> None:
         """The last attempt of a job has ended after so long; an attempt that is retried is none."""
         if self._jobs is not None and (status := _final_status(attempt.claimed, ending)):
-            self._jobs.run_seconds.labels(status).observe(seconds)
+            self._jobs.run_seconds[status].observe(seconds)
 
 
 def _number(on_their_way: Callable[[Hold], list[float]], reason: Hold) -> float:
