@@ -12,7 +12,7 @@ LABELS = {
 }  # fmt: skip
 """Each stands for a closed list of words, `route` for the templates of the routes."""
 _NAME = re.compile(r"\bsluicegate[_:][a-z0-9_:]+")
-_JOBS = {"sluicegate_queue_api", "sluicegate_control", "sluicegate_worker", "sluicegate_sweeper"}
+JOBS = {"sluicegate_queue_api", "sluicegate_control", "sluicegate_worker", "sluicegate_sweeper"}
 """Names of scrape jobs, which look alike."""
 _SERIES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 
@@ -31,4 +31,4 @@ FAMILIES = _known()
 
 def names_in(text: str) -> set[str]:
     """Every name of ours in it, recorded ones too."""
-    return {name.rstrip(":") for name in _NAME.findall(text)} - _JOBS
+    return {name.rstrip(":") for name in _NAME.findall(text)} - JOBS

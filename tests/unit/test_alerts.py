@@ -16,7 +16,7 @@ import yaml
 
 from sluicegate.cli.main import main
 from tests.support import tools
-from tests.support.metric_names import FAMILIES, names_in
+from tests.support.metric_names import FAMILIES, JOBS, names_in
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"
@@ -49,10 +49,8 @@ def cases() -> list[dict[str, Any]]:
 
 def page_of(alert: str) -> Path:
     """The page that the alert's address leads to."""
-    found = re.fullmatch(
-        r"https://docs\.example\.com/sluicegate/runbooks/([a-z-]+)/",
-        ALERTS[alert]["annotations"]["runbook_url"],
-    )
+    address = ALERTS[alert]["annotations"]["runbook_url"]
+    found = re.fullmatch(r"https://docs\.example\.com/sluicegate/docs/runbooks/([a-z-]+)\.html", address)
     assert found, f"{alert} has no runbook_url of the usual form"
     return RUNBOOKS / f"{found[1]}.md"
 
@@ -108,7 +106,7 @@ def parse(command: click.Command, words: list[str]) -> None:
 def test_every_metric_that_is_used_exists() -> None:
     """In rules, their tests, dashboards, and what the pages ask for."""
     asked = [block for page in PAGES for kind, block in CODE.findall(page.read_text()) if kind == "promql"]
-    files = [*PROMETHEUS.rglob("*.yml"), *DASHBOARDS]
+    files = [*PROMETHEUS.glob("rules/*.yml"), *PROMETHEUS.glob("tests/*.yml"), *DASHBOARDS]
     used = names_in("\n".join([*asked, *(path.read_text() for path in files)]))
     assert used - FAMILIES - RECORDED == set()
 
@@ -159,3 +157,27 @@ def test_the_rules_do_as_their_tests_say() -> None:
     for words in (["check", "config", str(PROMETHEUS / "prometheus.yml")], ["test", "rules", *files]):
         done = subprocess.run([promtool, *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.needs("promtool")
+def test_pods_become_the_jobs_that_the_rules_know(tmp_path: Path) -> None:
+    """All but the discovery itself, which Debian's Prometheus was built without."""
+    config = yaml.safe_load((PROMETHEUS / "kubernetes.yml").read_text())
+    (scrape,) = config["scrape_configs"]
+    keep, *others = scrape["relabel_configs"]
+    assert keep["action"] == "keep"
+    renamed = [each for each in others if each.get("target_label") == "job"]
+    jobs = set()
+    for name in keep["regex"].split("|"):
+        job = name
+        for each in renamed:
+            if found := re.fullmatch(each["regex"], job):
+                job = found.expand(each["replacement"].replace("$1", r"\1"))
+        jobs.add(job)
+    assert jobs == JOBS
+    del scrape["kubernetes_sd_configs"], config["rule_files"]
+    file = tmp_path / "kubernetes.yml"
+    file.write_text(yaml.safe_dump(config))
+    words = [tools.require("promtool"), "check", "config", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
