@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
 from sluicegate import keys
@@ -50,6 +51,7 @@ async def scene(store: Store, builder: JobBuilder) -> Scene:
 def damages(at: Scene) -> dict[str, tuple[list[Command], str]]:
     """What is done to the store, by name; and the code of the fault that has to be found."""
     waiting, running, delayed = at.lane("waiting"), at.lane("running"), at.id("delayed")
+    bucket = keys.flow(900, int(time.time()) // 900)
     return {
         # records
         "a waiting job without its lane": ([("HDEL", at.job("waiting"), "lane")], "wrong_record"),
@@ -182,6 +184,9 @@ def damages(at: Scene) -> dict[str, tuple[list[Command], str]]:
             [("SET", f"{keys.Q}unique:ann:key", f"f {at.id('waiting')}")], "no_expiry",
         ),
         "a negative counter": ([("HSET", keys.COUNTERS, "enqueued", -5)], "wrong_counter"),
+        "a count of the flow that is none": (
+            [("HSET", bucket, "came:work", "many"), ("EXPIRE", bucket, 3600)], "wrong_counter",
+        ),
     }  # fmt: skip
 
 
