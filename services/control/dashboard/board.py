@@ -15,11 +15,12 @@ from sluicegate.store import jobs as job_records
 from sluicegate.store import narrow_pauses
 from sluicegate.store import workers as presence
 from sluicegate.store.connection import Store
+from sluicegate.store.figures import Figures
 from sluicegate.store.flow import Flow
 from sluicegate.store.jobs import JobFilter
 from sluicegate.store.signs import Run
 from sluicegate.store.workers import Presence
-from sluicegate.times import from_rfc3339, now_ms
+from sluicegate.times import from_rfc3339, now_ms, to_rfc3339
 
 LATEST: Final = 25
 
@@ -49,7 +50,9 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Board(Struct, kw_only=True):
-    """troubles, flow, runs: only on the overview. runs: what the workers' jobs are at."""
+    """oldest_waiting: since when the job waits that could be claimed first of all, by age.
+
+    troubles, flow, runs: only on the overview. runs: what the workers' jobs are at."""
 
     system: SystemState
     pauses: list[NarrowPause]
@@ -57,6 +60,7 @@ class Board(Struct, kw_only=True):
     workers: list[Presence]
     jobs: list[Row]
     drain: Drain | None
+    oldest_waiting: str | None
     troubles: list[Trouble] | None = None
     flow: Flow | None = None
     runs: dict[str, Run] = {}
@@ -80,8 +84,14 @@ async def look(store: Store, *, with_drain: bool = False) -> Board:
         counts=counts,
         workers=await presence.listing(store),
         jobs=[Row.of(job) for job in latest],
+        oldest_waiting=_oldest_waiting(figures),
         drain=await progress(store, counts, system) if with_drain and system.workers_paused else None,
     )
+
+
+def _oldest_waiting(figures: Figures) -> str | None:
+    ages = [age for age in figures.oldest_waiting_ms.values() if age is not None]
+    return to_rfc3339(figures.now_ms - max(ages)) if ages else None
 
 
 def shown_status(job: Job) -> str:

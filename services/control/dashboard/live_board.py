@@ -30,7 +30,7 @@ PARTS: Final[Mapping[str, Callable[[Board], Any]]] = {
         board.counts.running,
         board.counts.stale_running,
     ),
-    "counts": lambda board: board.counts,
+    "counts": lambda board: (board.counts, board.oldest_waiting),
     "jobs": lambda board: board.jobs,
     "troubles": lambda board: board.troubles,
     "flow": lambda board: board.flow and (board.flow.hour, board.flow.day, board.flow.waiting),

@@ -21,10 +21,11 @@ from services.control.dashboard.rendering import Pages
 from sluicegate import keys
 from sluicegate.http import serving
 from sluicegate.settings import ControlSettings
-from sluicegate.store import endings, workers
+from sluicegate.store import endings, jobs, workers
 from sluicegate.store.connection import Store
 from sluicegate.store.notices import Notices
 from sluicegate.store.workers import Clocks, Presence
+from sluicegate.times import from_rfc3339
 from tests.services.control.test_pages import NASTY, read, stream
 from tests.support import given
 
@@ -85,6 +86,16 @@ async def test_what_is_wrong_comes_first(control: ClientSession, store: Store) -
     assert links == [f"/jobs/{stale.id}", "/jobs?status=queued&type=train", "/dead-letters"]
     for link in links:
         await read(control, link)
+
+
+async def test_the_oldest_that_waits_is_told(control: ClientSession, store: Store) -> None:
+    """Whatever priority it has; not one that is delayed."""
+    await given.queued(store, delay_ms=60_000)
+    assert "None waits" in words(part(await read(control, "/"), "counts"))
+    first = await jobs.get(store, await given.queued(store, "a", priority=-5))
+    await given.queued(store, "b", priority=5)
+    since = re.search(r'oldest waits for <time datetime="([^"]+)"', part(await read(control, "/"), "counts"))
+    assert since and abs(from_rfc3339(since[1]) - from_rfc3339(first.created_at)) <= 5
 
 
 async def test_the_flow_is_drawn_and_told(control: ClientSession, store: Store) -> None:
