@@ -15,6 +15,10 @@ from sluicegate.store.connection import Store
 from sluicegate.store.workers import Clocks, Presence, WorkerState
 
 
+class ClocksCall(Clocks, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """As a worker reports them."""
+
+
 class PresenceCall(Call):
     """What a worker says of itself. jobs: those it runs, the first 100. paused_jobs: those of them that wait
     at a checkpoint. clocks: of the commands of steps."""
@@ -30,7 +34,7 @@ class PresenceCall(Call):
     jobs: Annotated[list[JobId], Meta(max_length=100)]
     paused_jobs: Annotated[list[JobId], Meta(max_length=100)] = msgspec.field(default_factory=list)
     repositories: Annotated[list[str], Meta(max_length=200)] | None = None
-    clocks: Annotated[list[Clocks], Meta(max_length=100)] = msgspec.field(default_factory=list)
+    clocks: Annotated[list[ClocksCall], Meta(max_length=100)] = msgspec.field(default_factory=list)
 
 
 class DepartCall(Call):

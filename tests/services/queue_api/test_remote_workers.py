@@ -169,8 +169,14 @@ async def test_events_of_many_jobs_are_answered_one_by_one(api: Api) -> None:
 
 
 async def test_presence_is_seen_and_ends(api: Api, store: Store) -> None:
-    """70-46: whatever a worker says, it came over HTTP."""
-    assert (await api.post("/workers/presence", HERE)).json["transport"] == "http"
+    """70-46: whatever a worker says, it came over HTTP; how long a step is silent is kept like all else."""
+    most = {"mostRanSeconds": 900.0, "mostSilentSeconds": 300.0}
+    clocks = {"jobId": ID, "ranSeconds": 95.5, "silentSeconds": 40.0, **most}
+    said = await api.post("/workers/presence", {**HERE, "clocks": [clocks]})
+    assert (said.json["transport"], said.json["clocks"]) == ("http", [clocks])
+    assert (await workers.listing(store))[0].silent_jobs == [ID]
+    for wrong in ({**clocks, "silentSeconds": -1}, {**clocks, "idle": 1}):
+        assert (await api.post("/workers/presence", {**HERE, "clocks": [wrong]})).status == 422
     assert [each.worker_id for each in await workers.listing(store)] == [WORKER]
     for _ in range(2):
         assert (await api.post("/workers/depart", {"workerId": WORKER})).json == {"workerId": WORKER}
