@@ -16,8 +16,9 @@ from msgspec import Meta, Struct
 
 from services.control.dashboard.pieces import Piece
 from sluicegate.model import Event
-from sluicegate.store import events
+from sluicegate.store import events, positions
 from sluicegate.store.connection import Store
+from sluicegate.store.positions import Position, entry_id, position
 
 Show = Literal["all", "stages", "logs", "warnings"]
 SHOWS: Final[tuple[tuple[Show, str], ...]] = (
@@ -110,35 +111,57 @@ class Shown(NamedTuple):
 
     html: Markup
     earlier: str | None
-    last: str | None
+    last: str
     searched: int
 
 
 async def latest(store: Store, job_id: str, asked: OutputQuery, make: Callable[[Event], Piece]) -> Shown:
     """What is shown of the end of a job's history, bounded. Raises NotFound, Invalid (before)."""
     view, kept = View(asked), deque[Piece]()
+    newest = await events.newest(store, job_id)  # before the rest is read: what comes meanwhile comes live
+    before = None if asked.before is None else positions.before("before", asked.before)
+    read_back = _without_output if asked.show in ("stages", "warnings") else _all
     read = wanted = characters = 0
-    last, before, more = None, asked.before, True
+    more = True
     while more:
-        part = await events.page(store, job_id, before=before, sort="desc", limit=READ)
-        more = len(part) == READ
+        part, before, more = await read_back(store, job_id, before)
+        read += READ if more else len(part)
         for event in part:
-            piece = make(event)
-            last, before = last or piece.id, piece.id
-            kept.appendleft(piece)
-            read += 1
+            kept.appendleft(piece := make(event))
             if view.wants(piece):
                 wanted, characters = wanted + 1, characters + len(piece)
-            if wanted >= MOST_PIECES or characters >= MOST_CHARACTERS or read >= MOST_READ:
-                more, full = False, True
+            if wanted >= MOST_PIECES or characters >= MOST_CHARACTERS:
+                before, more = position(piece.id), True
                 break
         else:
-            full = False
+            if read < MOST_READ:
+                continue
+        break
     html = Markup().join(view.take(piece) for piece in kept)
     if kept:
         html += view.rest(kept[-1])
-    begun = not kept or kept[0].kind == "job.enqueued"
-    return Shown(html, before if full and not begun else None, last, read)
+    begun = not more or (kept and kept[0].kind == "job.enqueued")
+    earlier = None if begun or before is None else entry_id(before)
+    if kept and asked.before is None:
+        newest = max(newest, position(kept[-1].id))
+    return Shown(html, earlier, entry_id(newest), read)
+
+
+async def _all(
+    store: Store, job_id: str, before: Position | None
+) -> tuple[list[Event], Position | None, bool]:
+    """The last events before a place, newest first; the place that they reach; whether there is more."""
+    found = await events.between(store, job_id, None, before, sort="desc", limit=READ)
+    return found, position(found[-1].id) if found else before, len(found) == READ
+
+
+async def _without_output(
+    store: Store, job_id: str, before: Position | None
+) -> tuple[list[Event], Position | None, bool]:
+    found, upto = await events.without_output(store, job_id, None, before, sort="desc", limit=READ)
+    if upto is None:  # what is left is the first event, which is not stored
+        return (*(await _all(store, job_id, before))[:2], False)
+    return found, upto, True
 
 
 def fresh(view: View, pieces: Iterable[Piece]) -> Markup:

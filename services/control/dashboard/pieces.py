@@ -41,15 +41,20 @@ class Piece:
         if self.output:
             text = payload.get("text", event.message)
             self.style = "stderr" if payload.get("stream") == "stderr" else "stdout"
-            self.place = _place(payload)
         else:
             text = event.message
             text = text if len(text) <= SAID_MOST else f"{text[:SAID_MOST]} …"
-            self.style, self.place = event.level, ""
+            self.style = event.level
+        self._payload = payload if self.output else {}
         self.text = plain_text(str(text))
 
     def __len__(self) -> int:
         return len(self.text) + 300
+
+    @cached_property
+    def place(self) -> str:
+        """Where output comes from, in words; empty for anything else."""
+        return _place(self._payload)
 
     @cached_property
     def html(self) -> Markup:

@@ -66,7 +66,7 @@ async def show(request: web.Request) -> web.Response:
         asked=asked,
         shows=SHOWS,
         seen=seen,
-        last=seen.last or NOTHING_SEEN,
+        last=seen.last,
         live=asked.address(f"/jobs/{job.id}/events", before=asked.before),
     )
 

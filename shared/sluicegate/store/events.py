@@ -135,12 +135,7 @@ async def between(
     limit: int,
 ) -> list[Event]:
     """What `page` says, of places. Raises NotFound (job_not_found)."""
-    low, high, key = positions.low(after), positions.high(before), keys.job_events(job_id)
-    if sort == "asc":
-        read = ("XRANGE", key, low, high, "COUNT", limit)
-    else:
-        read = ("XREVRANGE", key, high, low, "COUNT", limit)
-    created, entries = await _with_creation(store, job_id, read)
+    created, entries = await _with_creation(store, job_id, _read(job_id, after, before, sort, limit))
     found = [stored_event(job_id, entry) for entry in entries]
     first = (created, 0)
     if (after is None or first > after) and (before is None or first < before):
@@ -150,17 +145,20 @@ async def between(
 
 
 async def without_output(
-    store: Store, job_id: str, after: Position | None, *, limit: int
+    store: Store,
+    job_id: str,
+    after: Position | None,
+    before: Position | None = None,
+    *,
+    sort: Literal["asc", "desc"] = "asc",
+    limit: int,
 ) -> tuple[list[Event], Position | None]:
-    """Of the next `limit` events those that are no output, and the place of the last one (None: none came).
+    """Of the next `limit` events those that are no plain output, and the place of the last one, if any.
 
     `job.enqueued`, which is not stored, is left out. Output is by far the most of a long history: it is
     passed by without being decoded.
     """
-    low = positions.low(after)
-    _, entries = await _with_creation(
-        store, job_id, ("XRANGE", keys.job_events(job_id), low, "+", "COUNT", limit)
-    )
+    _, entries = await _with_creation(store, job_id, _read(job_id, after, before, sort, limit))
     found = [stored_event(job_id, entry) for entry in entries if not _is_output(entry[1])]
     return found, position(entries[-1][0]) if entries else None
 
@@ -201,9 +199,18 @@ def _enqueued(job_id: str, created: int) -> Event:
     )  # fmt: skip
 
 
+def _read(
+    job_id: str, after: Position | None, before: Position | None, sort: str, limit: int
+) -> tuple[Any, ...]:
+    low, high, key = positions.low(after), positions.high(before), keys.job_events(job_id)
+    if sort == "asc":
+        return ("XRANGE", key, low, high, "COUNT", limit)
+    return ("XREVRANGE", key, high, low, "COUNT", limit)
+
+
 def _is_output(flat: list[str]) -> bool:
-    """Output as workers write it, with the payload last and the kind first in it."""
-    return flat[1] == "custom" and flat[-1].startswith('{"kind":"log"')
+    """Output as workers write it: no warning, with the payload last and the kind first in it."""
+    return flat[1] == "custom" and flat[3] == "info" and flat[-1].startswith('{"kind":"log"')
 
 
 def stored_event(job_id: str, entry: tuple[str, list[str]]) -> Event:

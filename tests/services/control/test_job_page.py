@@ -290,6 +290,22 @@ async def test_a_stream_sends_what_its_page_shows(control: ClientSession, store:
         assert "event: append" not in await live.rest()
 
 
+@pytest.mark.parametrize("asked", ["", "?show=stages", "?q=needle"])
+async def test_a_stream_goes_on_where_its_page_ends(control: ClientSession, store: Store, asked: str) -> None:
+    """Also where the page shows nothing of what came last: what it has read is not read again."""
+    job = await given.running(store)
+    await given.says(store, job, "hay\n")
+    page = await read(control, f"/jobs/{job.id}{asked}")
+    (newest,) = await events.page(store, job.id, sort="desc", limit=1)
+    assert f'data-after="{newest.id}"' in page
+    await given.complete(store, job)
+    live = re.search(r'data-live="([^"]+)" data-after="([^"]+)"', page)
+    assert live
+    address = html.unescape(live[1])
+    async with stream(control, f"{address}{'&' if '?' in address else '?'}after={live[2]}") as sent:
+        assert "hay" not in await sent.rest()
+
+
 async def test_a_flood_comes_in_few_messages(control: ClientSession, store: Store) -> None:
     """What happens within half a second comes in one message, however many events that are."""
     job = await given.running(store)
