@@ -23,7 +23,20 @@ PHONE = {"width": 390, "height": 844}
 WIDE = {"width": 1280, "height": 900}
 LIKE_OTHERS = {"jobs-none", "new-job", "waiting", "dead", "step", "message"}
 """Pages made of what others have too: they are not judged again."""
-SAYS_IT = {"jobs", "dead-letters", "workers", "pauses", "audit", "tokens", "task", "stale", "failed", "dead"}
+SAYS_IT = {
+    "jobs",
+    "dead-letters",
+    "workers",
+    "pauses",
+    "audit",
+    "tokens",
+    "task",
+    "diff",
+    "file",
+    "stale",
+    "failed",
+    "dead",
+}
 """Pages on which the hostile text must stand, as text."""
 
 

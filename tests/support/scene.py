@@ -31,9 +31,10 @@ HOSTILE = "<script>hacked=1</script><img src=x onerror=hacked=1>\"'&amp;{{7*7}}"
 
 
 class Scene(msgspec.Struct):
-    """The ids of the jobs that have pages of their own."""
+    """The ids of the jobs that have pages of their own. files: of the task, by the end of their names."""
 
     task: str
+    files: dict[str, str]
     stuck: str
     waiting: str
     failed: str
@@ -46,6 +47,7 @@ class Painter:
     def __init__(self, store: Store, settings: Settings, nasty: str = "") -> None:
         self.store, self.settings, self.nasty = store, settings, nasty
         self.worker = f"builder-7{nasty}"
+        self.files: dict[str, str] = {}
 
     async def paint(self) -> Scene:
         """Ended jobs first: `given.running` claims whatever waits."""
@@ -65,7 +67,7 @@ class Painter:
             "task", repository=self._text("github.com/acme/shop"), capabilities=("gpu",)
         )
         await self._people(task)
-        return Scene(task.id, stuck.id, waiting, failed, dead)
+        return Scene(task.id, self.files, stuck.id, waiting, failed, dead)
 
     def _text(self, text: str) -> str:
         return f"{text}{self.nasty}"
@@ -149,11 +151,12 @@ class Painter:
         await transport.open()
         token = given.token(job)
         for name, content, kind in (
-            ("patches/step-0001.patch", PATCH + self.nasty, "text/x-diff"),
+            ("patches/step-0001.patch", PATCH.rstrip() + self.nasty, "text/x-diff"),
             (f"reports/summary{self.nasty.replace('/', '')}.md", "# Done\n" + self.nasty, "text/markdown"),
             ("logs/execute.log", "41 passed\n", "text/plain"),
         ):
-            await transport.put_artifact(job.id, token, name, content.encode(), kind)
+            kept = await transport.put_artifact(job.id, token, name, content.encode(), kind)
+            self.files[name.rpartition(".")[2]] = kept.id
         await transport.close()
 
     async def _people(self, task: Job) -> None:
