@@ -88,6 +88,7 @@ class LiveBoard:
                 if not self._wanted[name]:  # or who opens it later would be shown what it was
                     self._parts.pop(name, None)
                     self._shown.pop(name, None)
+                    self._frames.clear()
             if self._viewers == 0:
                 looker, self._looker = self._looker, None
                 looker.cancel()

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, ClientTimeout
 from msgspec import structs
 
 from services.control.app import build
@@ -31,6 +31,7 @@ from tests.support import given
 
 STATIC = Path(live_board.__file__).parent / "static"
 MOST_SCRIPT_BYTES = 60_000
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -132,8 +133,11 @@ async def test_workers_are_shown_with_what_they_do(control: ClientSession, store
     assert "w2 Idle 0 of 4 slots Nothing to do." in doing
 
 
-async def test_what_is_wrong_and_the_flow_are_live(control: ClientSession, store: Store) -> None:
-    async with stream(control, "/events?parts=troubles,flow,doing") as live:
+async def test_what_is_wrong_and_the_flow_are_live(control_url: str, store: Store) -> None:
+    async with (
+        ClientSession(control_url, timeout=ClientTimeout(total=PATIENCE_SECONDS)) as session,
+        stream(session, "/events?parts=troubles,flow,doing") as live,
+    ):
         first = await live.next("put")
         assert "Nothing is wrong" in first and 'id="banner"' not in first
         stale = await given.stale(store)
@@ -155,8 +159,10 @@ async def test_a_part_that_was_closed_is_looked_at_anew(
         async with board.viewing(["strip"]) as strip:
             await strip.changed()
             for number in (b"0", b"1", b"2"):
-                async with board.viewing(["counts"]) as counts:
+                async with board.viewing(["strip", "counts"]) as counts:
                     sent = await counts.changed()
+                    if b"counts" not in sent:  # the strip was there already
+                        sent = await counts.changed()
                 assert b"<dt>Queued</dt>\\n      <dd>" + number in sent
                 await given.queued(store)
     finally:
@@ -184,7 +190,7 @@ async def test_pages_that_are_as_far_are_sent_the_same(
             first = await asyncio.gather(*(view.changed() for view in views))
             await given.queued(store)
             second = await asyncio.gather(*(view.changed() for view in views))
-            assert looks <= 4
+            assert looks < len(views)
         for sent in (first, second):
             assert all(each is sent[0] for each in sent)
     finally:
