@@ -30,10 +30,11 @@ LOOKS: dict[str, dict[str, Any]] = {
 MOST_CLICKS = 5
 
 
-async def taken(browser: Browser, url: str, store: Store, scene: Scene, folder: Path) -> None:
+async def taken(browser: Browser, url: str, painter: Painter, scene: Scene, folder: Path) -> None:
     for look, options in LOOKS.items():
-        context = await logged_in(browser, url, store, **options)
+        context = await logged_in(browser, url, painter.store, **options)
         page = await context.new_page()
+        await painter.announce(scene.task)
         for name, address in pages(scene).items():
             await page.goto(f"{url}{address}")
             await page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
@@ -68,12 +69,13 @@ async def main(folder: Path) -> int:
     with store_server.valkey() as url, tempfile.TemporaryDirectory() as data:
         settings = Settings(redis_url=url, data_dir=Path(data))
         store = await Store.open(settings)
-        scene = await Painter(store, settings).paint()
+        painter = Painter(store, settings)
+        scene = await painter.paint()
         async with site(settings, store) as address, async_playwright() as playwright:
             browser = await playwright.chromium.launch(
                 executable_path=tools.path_of("chromium"), args=ARGUMENTS
             )
-            await taken(browser, address, store, scene, folder)
+            await taken(browser, address, painter, scene, folder)
             clicks, seconds = await story(browser, address, store, scene)
             await browser.close()
         await store.close()

@@ -115,3 +115,23 @@ async def test_two_operators_at_once(browser: Browser, dashboard: str, store: St
         await expect(ann.locator("#job .chip")).to_have_text("Cancelled")
     found, _ = await jobs.listing(store, JobFilter())
     assert sorted(each.status for each in found) == ["cancelled", "failed"]
+
+
+async def test_dead_letters_one_first_then_the_rest(browser: Browser, dashboard: str, store: Store) -> None:
+    """Q-8: by their cause, each step after a look at it; the page leads from one to the next."""
+    for at in range(3):
+        job = await given.running(store, max_attempts=1)
+        ending = endings.Fail(job.id, given.token(job), f"cannot open /srv/{at}/lock", retryable=True)
+        await given.end(store, job, ending)
+    async with opened(browser, f"{dashboard}dead-letters") as page:
+        await expect(page.locator("#causes-title")).to_have_text("1 cause of 3 dead letters")
+        await page.get_by_role("button", name="Redrive one first…").click()
+        await page.get_by_role("button", name="Redrive this one").click()
+        await expect(page.locator(".done")).to_contain_text("1 changed of 1")
+        await page.get_by_role("button", name="Redrive the other 2…").click()
+        await page.get_by_role("button", name="Redrive 2").click()
+        await expect(page.locator(".done")).to_contain_text("2 changed of 2")
+        await page.get_by_role("link", name="Back").click()
+        await expect(page.locator(".empty")).to_contain_text("A job comes here when its last attempt fails")
+    found, _ = await jobs.listing(store, JobFilter(status="queued"))
+    assert len(found) == 3
