@@ -64,7 +64,9 @@ async def test_every_query_has_an_answer(started: Programs, store: Store, tmp_pa
     """60-5, H-12, P-11, Q-15: asked of what really runs, with jobs that succeed, heal and are cancelled."""
     addresses, api = await live(started)
     with servers.prometheus(tmp_path, addresses) as server:
-        await until(lambda: set(server.targets().values()) == {"up"}, "all is scraped", SAID_SECONDS, pause=0.2)
+        await until(
+            lambda: set(server.targets().values()) == {"up"}, "all is scraped", SAID_SECONDS, pause=0.2
+        )
         async with Client.from_url(api, None) as client:
             origin = Origin(tmp_path / "git")
             ids = await some_of_everything(client, origin, tmp_path)
