@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from msgspec import Meta, Struct
 
-from services.control.dashboard.pieces import Piece
+from services.control.dashboard.pieces import Piece, plain_text
 from sluicegate.model import Event
 from sluicegate.store import events, positions
 from sluicegate.store.connection import Store
@@ -58,6 +58,8 @@ class View:
         self._place = ""
         self._begun: dict[str, str] = {}
         """Of each stream the line that has no end yet."""
+        self._cut: dict[str, str] = {}
+        """Of each stream the escape sequence that has no end yet."""
 
     def wants(self, piece: Piece) -> bool:
         """Whether something of it is shown, as far as one piece alone can tell."""
@@ -73,11 +75,12 @@ class View:
         if not self.wants(piece):
             return Markup()
         if piece.output:
-            return self._heading(piece) + piece.html
+            text = self._text(piece)
+            return self._heading(piece) + (piece.html if text is piece.text else piece.out(text))
         return piece.said(self._marked(piece.text)) if self._q else piece.html
 
     def _lines(self, piece: Piece) -> Markup:
-        text = self._begun.pop(piece.style, "") + piece.text
+        text = self._begun.pop(piece.style, "") + self._text(piece)
         *whole, begun = text.split("\n")
         if len(begun) > LONGEST_LINE:
             whole.append(begun)
@@ -85,6 +88,13 @@ class View:
             self._begun[piece.style] = begun
         found = [piece.line(self._marked(line)) for line in whole if self._pattern.search(line)]
         return self._heading(piece) + Markup().join(found) if found else Markup()
+
+    def _text(self, piece: Piece) -> str:
+        """Without the rest of a sequence that the piece before it has begun."""
+        cut = self._cut.pop(piece.style, "")
+        if piece.cut:
+            self._cut[piece.style] = piece.cut
+        return plain_text(cut + piece.text) if cut else piece.text
 
     def rest(self, last: Piece) -> Markup:
         """The lines that have no end, at the end of a page."""

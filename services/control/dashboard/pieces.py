@@ -17,6 +17,7 @@ _CONTROL: Final = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 )
 """Colours, cursor movements, titles: what a terminal obeys and a page cannot."""
+_UNFINISHED: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[ -/]*)\Z")
 _PLAIN: Final = re.compile(r"[\n\x20-\x7e]*")
 _OUT: Final = Markup('<span class="{}">{}</span>')
 _SAID: Final = Markup('<p class="said {}">{} <span class="message">{}</span> <code>{}</code></p>')
@@ -27,7 +28,10 @@ SAID_MOST: Final = 4_000
 
 
 class Piece:
-    """One event. output: it is something that a command put out. text: what of it is read and searched."""
+    """One event. output: it is something that a command put out. text: what of it is read and searched.
+
+    cut: the beginning of an escape sequence at its end; the next piece of the stream has the rest.
+    """
 
     def __init__(self, event: Event) -> None:
         payload: dict[str, Any] = event.payload or {}
@@ -47,6 +51,8 @@ class Piece:
             self.style = event.level
         self._payload = payload if self.output else {}
         self.text = plain_text(str(text))
+        unfinished = _UNFINISHED.search(str(text)) if self.output else None
+        self.cut = unfinished[0] if unfinished else ""
 
     def __len__(self) -> int:
         return len(self.text) + 300
@@ -58,7 +64,11 @@ class Piece:
 
     @cached_property
     def html(self) -> Markup:
-        return _OUT.format(self.style, self.text) if self.output else self.said(self.text)
+        return self.out(self.text) if self.output else self.said(self.text)
+
+    def out(self, text: str) -> Markup:
+        """Output as it came, being `text`."""
+        return _OUT.format(self.style, text)
 
     def said(self, text: str | Markup) -> Markup:
         """An event that is no output, its sentence being `text`."""

@@ -65,6 +65,15 @@ def test_a_search_shows_whole_lines() -> None:
     assert seen.take(piece("task.note", "hay")) == Markup()
 
 
+@pytest.mark.parametrize("q", ["", "red"])
+@pytest.mark.parametrize("at", range(1, 6))
+def test_a_sequence_that_came_in_two_pieces_is_none(q: str, at: int) -> None:
+    """Output is read as it comes, and may be cut anywhere."""
+    seen, raw = view("logs", q), "\x1b[31mred\x1b[0m\n"
+    shown = read(seen.take(out(raw[:at])) + seen.take(out(raw[at:])))
+    assert shown.replace("12:00:00", "").strip() == "red"
+
+
 def test_a_search_is_for_text_as_it_stands() -> None:
     assert read(view(q="<b>.*").take(out("a <b>.* b\nabc\n"))).strip() == "12:00:00 a <b>.* b"
     assert "<mark>&lt;b&gt;</mark>" in view(q="<b>").take(piece("x", "a <b>"))
