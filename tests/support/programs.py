@@ -19,8 +19,13 @@ from tests.support.marked import new_mark
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
-TREE = f"{ROOT / 'shared'}{os.pathsep}{ROOT}"
-"""These tests' own tree, whichever one is installed."""
+
+
+def python_path(tree: Path) -> str:
+    """What makes an interpreter run this tree's code, whichever one is installed."""
+    return f"{tree / 'shared'}{os.pathsep}{tree}"
+
+
 QUICK = {
     "WORKER_LEASE_SECONDS": "1",
     "WORKER_CONCURRENCY": "2",
@@ -96,7 +101,10 @@ class Programs:
     """Starts processes on one store; variables are settings without their prefix.
 
     way: how workers reach the queue. Over HTTP they know no store, and `queue_api` is started for the first.
+    tree: whose code is run.
     """
+
+    tree = ROOT
 
     def __init__(self, redis_url: str, folder: Path, way: Way = "redis") -> None:
         self.settings = {**QUICK, "REDIS_URL": redis_url, "DATA_DIR": str(folder / "data")}
@@ -115,7 +123,7 @@ class Programs:
             process = subprocess.Popen(
                 [*before, sys.executable, "-m", module],
                 cwd=self._folder,
-                env={**os.environ, "PYTHONPATH": TREE, **settings, **mark},
+                env={**os.environ, "PYTHONPATH": python_path(self.tree), **settings, **mark},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

@@ -15,13 +15,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.programs import TREE
+from tests.support.programs import ROOT, python_path
 from tests.support.wait import until
 
 
 @asynccontextmanager
 async def service(folder: Path, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    environ = {**os.environ, "SLUICEGATE_QUEUE_API_PORT": "0", "PYTHONPATH": TREE}
+    environ = {**os.environ, "SLUICEGATE_QUEUE_API_PORT": "0", "PYTHONPATH": python_path(ROOT)}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
