@@ -73,7 +73,8 @@ async def looked_at(page: Page, name: str) -> list[str]:
 
 async def test_every_page(browser: Browser, settings: Settings, store: Store) -> None:
     """60-4: hostile text in every field that somebody else fills in shows literally and runs nowhere."""
-    scene = await Painter(store, settings, HOSTILE).paint()
+    painter = Painter(store, settings, HOSTILE)
+    scene = await painter.paint()
     wrong: list[str] = []
     async with site(settings, store) as url:
         context = await logged_in(browser, url, store, viewport=WIDE, reduced_motion="reduce")
@@ -87,6 +88,7 @@ async def test_every_page(browser: Browser, settings: Settings, store: Store) ->
 
         page.on("console", heard)
         for name, address in pages(scene).items():
+            await painter.announce(scene.task)
             await page.goto(f"{url}{address}")
             if name in SAYS_IT and HOSTILE not in await page.locator("body").inner_text():
                 wrong.append(f"{name}: the text does not stand there as it is")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import re
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
-from aiohttp import ClientResponse, ClientSession
+from aiohttp import ClientResponse, ClientSession, ClientTimeout
 
 from sluicegate.store import cancellation, pause
 from sluicegate.store.connection import Store
@@ -18,6 +19,11 @@ def stream_of(page: str) -> str:
     found = re.search(r'data-live="([^"]+)"', page)
     assert found
     return html.unescape(found[1])
+
+
+def opened(control: ClientSession, page: str) -> AbstractAsyncContextManager[ClientResponse]:
+    """The stream of a page, for as long as a busy machine may need."""
+    return control.get(stream_of(page), timeout=ClientTimeout(total=90))
 
 
 async def put(live: ClientResponse) -> str:
@@ -37,7 +43,7 @@ async def test_rows_change_where_they_stand(control: ClientSession, store: Store
     """Only those of the page, each with its box; then only those that changed; the strip too."""
     waiting, other = [await given.queued(store) for _ in range(2)]
     page = await look(control, "/jobs?status=queued")
-    async with control.get(stream_of(page)) as live:
+    async with opened(control, page) as live:
         first = await put(live)
         assert rows(first) == {other: "queued", waiting: "queued"}
         assert first.count('name="ids"') == 2 and 'id="strip"' in first
@@ -57,7 +63,7 @@ async def test_more_that_fit_are_counted(control: ClientSession, store: Store) -
     page = await look(control, "/jobs?type=report")
     older = await look(control, "/jobs?type=report&limit=1&cursor=OTk5OTk5OTk5OTk5OSB4")
     assert first in older
-    async with control.get(stream_of(page)) as live, control.get(stream_of(older)) as behind:
+    async with opened(control, page) as live, opened(control, older) as behind:
         await put(live)
         await put(behind)
         await given.queued(store, "task")
@@ -74,7 +80,7 @@ async def test_more_that_fit_are_counted(control: ClientSession, store: Store) -
 async def test_time_alone_changes_a_row(control: ClientSession, store: Store) -> None:
     """A lease runs out without a word from anybody."""
     job = await given.running(store, lease_ms=1500)
-    async with control.get(stream_of(await look(control, "/jobs"))) as live:
+    async with opened(control, await look(control, "/jobs")) as live:
         while rows(await put(live)) != {job.id: "stale"}:
             pass
 
@@ -82,9 +88,9 @@ async def test_time_alone_changes_a_row(control: ClientSession, store: Store) ->
 async def test_the_last_viewer_ends_the_looking(control: ClientSession, store: Store) -> None:
     """And the next one sees what happened meanwhile; a viewer's rows have no boxes."""
     job_id = await given.queued(store)
-    address = stream_of(await look(control, "/jobs"))
+    page = await look(control, "/jobs")
     for status in ("queued", "running"):
-        async with control.get(address) as live:
+        async with opened(control, page) as live:
             assert rows(await put(live)) == {job_id: status}
         if status == "queued":
             await given.claimed(store)
