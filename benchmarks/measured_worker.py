@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.worker.task.handler import run_task
 from sluicegate import JobContext, Worker, service
+from sluicegate.job_seconds import Seconds
 from sluicegate.settings import WorkerSettings
 
 TRAP: Final = """
@@ -83,7 +84,12 @@ async def two_steps(ctx: JobContext) -> None:
 
 def count_nothing() -> None:
     """Metrics that cost a call and no more, labels and all."""
-    for kind, verbs in ((Counter, ["inc"]), (Gauge, ["set", "inc", "dec"]), (Histogram, ["observe"])):
+    for kind, verbs in (
+        (Counter, ["inc"]),
+        (Gauge, ["set", "inc", "dec"]),
+        (Histogram, ["observe"]),
+        (Seconds, ["observe"]),
+    ):
         for verb in verbs:
             setattr(kind, verb, lambda *_: None)
         setattr(kind, "labels", lambda metric, *_: metric)  # noqa: B010 - a class is not to be assigned to

@@ -13,6 +13,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 import sluicegate
+from sluicegate.job_seconds import JobSeconds
 from sluicegate.queue_metrics import PREFIX, STATUSES, StoreFigures
 from sluicegate.store import Store
 
@@ -78,21 +79,20 @@ class JobMetrics:
             registry=registry,
             buckets=SHORT,
         )
-        self.wait_seconds = Histogram(
+        self.wait_seconds = JobSeconds(
             PREFIX + "job_wait_seconds",
             "Seconds from a job's creation to its first attempt.",
-            registry=registry,
-            buckets=LONG,
-        )
-        run_seconds = Histogram(
+            registry,
+            bounds=LONG,
+        ).of[""]
+        self.run_seconds = JobSeconds(
             PREFIX + "job_run_seconds",
             "Seconds from the start of a job's last attempt to its end, by status.",
-            ("status",),
-            registry=registry,
-            buckets=LONG,
-        )
-        # By their children: to look a label up takes longer than to count, and this is done for every job.
-        self.run_seconds = {status: run_seconds.labels(status) for status in TERMINAL}
+            registry,
+            bounds=LONG,
+            label="status",
+            values=TERMINAL,
+        ).of
 
 
 class TerminalMetrics:
