@@ -93,6 +93,7 @@ async def test_all_that_fit_are_looked_at_first(browser: Browser, dashboard: str
         await expect(page.get_by_role("button", name="Cancel…")).to_be_enabled()
 
 
+@pytest.mark.slow
 async def test_two_operators_at_once(browser: Browser, dashboard: str, store: Store) -> None:
     """C-9: whoever comes second is told that somebody was first, and nothing happens twice."""
     job = await given.running(store)
@@ -117,6 +118,7 @@ async def test_two_operators_at_once(browser: Browser, dashboard: str, store: St
     assert sorted(each.status for each in found) == ["cancelled", "failed"]
 
 
+@pytest.mark.slow
 async def test_dead_letters_one_first_then_the_rest(browser: Browser, dashboard: str, store: Store) -> None:
     """Q-8: by their cause, each step after a look at it; the page leads from one to the next."""
     for at in range(3):
