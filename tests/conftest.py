@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from sluicegate import keys
@@ -21,6 +22,12 @@ from tests.support.fake_redis import fake_redis
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         tools.require(*mark.args)
+
+
+def pytest_configure() -> None:
+    """No timing decides a test, neither one of generated cases."""
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
 
 
 def pytest_sessionfinish() -> None:

@@ -136,7 +136,7 @@ def streamed(redactor: Redactor, data: bytes, cuts: Sequence[int]) -> bytes:
     return b"".join([*out, stream.close()])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(pieces=st.lists(PIECES, max_size=14), cuts=SPLIT)
 def test_a_stream_gives_what_the_whole_would_have_given(pieces: list[str], cuts: list[int]) -> None:
     """70-31, H-13: however output is split over chunks, the result is that of redacting it whole."""
@@ -160,7 +160,7 @@ def test_a_secret_may_be_split_anywhere(secret: str) -> None:
     assert streamed(redactor, data, range(len(data))) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     token=st.sampled_from(SHAPES).flatmap(
         lambda shape: st.from_regex(
@@ -177,7 +177,7 @@ def test_whatever_has_a_shape_is_found(token: bytes, before: bytes, after: bytes
     assert streamed(Redactor(VALUES), data, cuts) == naively(data)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(value=st.text(min_size=4, max_size=60), before=st.binary(max_size=9), cut=st.integers(0, 80))
 def test_whatever_a_value_is_made_of_it_is_found(value: str, before: bytes, cut: int) -> None:
     """H-13: any characters, in any encoding that is no text too."""
@@ -230,7 +230,7 @@ def test_who_watches_sees_at_most_the_beginning_of_a_secret(secret: str) -> None
     assert seen + stream.live == f"x {secret[:3]}[redacted]\n y".encode()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pieces=st.lists(PIECES, max_size=10), cuts=SPLIT, looks=st.lists(st.booleans(), max_size=14))
 def test_a_look_shows_nothing_twice_and_changes_nothing(
     pieces: list[str], cuts: list[int], looks: list[bool]

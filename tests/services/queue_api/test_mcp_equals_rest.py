@@ -142,7 +142,6 @@ async def worlds(settings: Settings, store: Store) -> AsyncIterator[tuple[World,
 
 @settings(
     max_examples=50,
-    deadline=None,
     phases=[Phase.generate],  # what failed is in the message
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
