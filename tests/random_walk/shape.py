@@ -82,7 +82,7 @@ def of_store(contents: dict[str, Any]) -> Shape:
 
 def _of_key(name: str, value: Any, contents: dict[str, Any]) -> Any:
     first, _, rest = name.partition(":")
-    if name in UNREAD:
+    if name in UNREAD or first == "flow":
         return None
     if first == "job":
         return _hash(fields(value)) if ":" not in rest else "there"
