@@ -75,6 +75,21 @@ def test_being_watched_is_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_open_dashboards_are_measured_and_what_counting_costs(tmp_path: Path) -> None:
+    """60-4, 70-62: a page changes twice a second at most; ten times the other limits are allowed here."""
+    only = [word for name in ("dashboards", "flow") for word in ("--only", name)]
+    ended = measure("--quick", "--runs", "1", "--json", str(tmp_path / "figures.json"), *only)
+    assert ended.returncode == 0, ended.stderr
+    written: dict[str, Any] = json.loads((tmp_path / "figures.json").read_text())
+    found = {figure["name"]: figure for each in written["subjects"] for figure in each["figures"]}
+    cost = found["200 open dashboards, 100 events/s"]
+    assert cost["target"] == 20 and 0 < cost["value"] < 100
+    assert 0 < found["changes sent to one of them"]["value"] <= 2.5
+    assert found["first byte of the overview, 100,000 jobs stored"]["value"] < 500
+    assert found["enqueue, claim and complete by 100"]["ratio"] > 0
+
+
+@pytest.mark.slow
 def test_pauses_are_measured(tmp_path: Path) -> None:
     """70-62, P-1, P-7: no claim after a pause is the measurement's own finding, whatever the machine."""
     only = [
