@@ -12,7 +12,7 @@ from sluicegate import keys
 from sluicegate.model import Lane, Policy
 from sluicegate.store.connection import Store
 
-MOST_LANES: Final = 1000
+MOST_LANES: Final = 400
 """Lanes that are looked at, the first to be claimed first: what a look costs does not grow with the queue."""
 BAND: Final = 2**42
 """Scores of lanes are (1000 - priority) * BAND + ms, as the scripts make them."""
