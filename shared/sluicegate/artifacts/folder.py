@@ -141,7 +141,12 @@ def _create(folder: Path, artifact_id: str) -> BufferedWriter:
     """A new file in a folder that others may be removing because it was empty."""
     while True:
         with _room():
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:  # said too of a folder that goes just then
+                if folder.is_file():
+                    raise
+                continue
             with contextlib.suppress(FileNotFoundError):
                 return (folder / f"{UPLOADING}{artifact_id}").open("xb")
 

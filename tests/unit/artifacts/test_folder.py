@@ -53,6 +53,25 @@ async def test_uploads_and_removals_at_once(tmp_path: Path) -> None:
             await files.remove(JOB, *stored[:2])
 
     await asyncio.gather(*(one() for _ in range(8)))
+
+
+async def test_a_folder_that_goes_while_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pathlib says then that it exists, for it looks only after the system has said so."""
+    answers = [FileExistsError()]
+    make = Path.mkdir
+
+    def mkdir(path: Path, **options: bool) -> None:
+        if answers:
+            raise answers.pop()
+        make(path, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    async with ArtifactFolder(tmp_path).upload(JOB, str(uuid_utils.uuid7())) as upload:
+        await upload.finish()
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        async with ArtifactFolder(tmp_path / "file").upload("", "x"):
+            pass
     assert names(tmp_path) == []
 
 
