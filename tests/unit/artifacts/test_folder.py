@@ -68,9 +68,10 @@ async def test_a_folder_that_goes_while_it_is_made(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "mkdir", mkdir)
     async with ArtifactFolder(tmp_path).upload(JOB, str(uuid_utils.uuid7())) as upload:
         await upload.finish()
-    (tmp_path / "file").touch()
+    other = str(uuid_utils.uuid7())
+    (tmp_path / other).touch()
     with pytest.raises(FileExistsError):
-        async with ArtifactFolder(tmp_path / "file").upload("", "x"):
+        async with ArtifactFolder(tmp_path).upload(other, str(uuid_utils.uuid7())):
             pass
     assert names(tmp_path) == []
 
