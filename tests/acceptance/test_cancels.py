@@ -187,7 +187,7 @@ async def test_a_stubborn_tree_is_gone_and_its_receipt_is_true(store: Store, sta
     assert await kinds(store, job_id) == ["job.claimed", "custom", "job.cancel.requested", "job.cancelled"]
 
 
-@pytest.mark.parametrize("paused", [None, "drain", "quiesce"])
+@pytest.mark.parametrize("paused", [None, "drain", pytest.param("quiesce", marks=pytest.mark.slow)])
 async def test_a_worker_killed_between_signal_and_acknowledgement(
     store: Store, started: Programs, traps: Traps, paused: Any
 ) -> None:
@@ -224,6 +224,7 @@ async def _is_stale(store: Store, job_id: str) -> bool:
     return float(expires) < int(now[0]) * 1000
 
 
+@pytest.mark.slow
 async def test_a_worker_that_stood_still_learns_that_its_job_was_cancelled(
     store: Store, started: Programs, traps: Traps
 ) -> None:

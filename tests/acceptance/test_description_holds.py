@@ -78,7 +78,9 @@ def operations_tested(said: str) -> int:
     return int(found[1])
 
 
-@pytest.mark.parametrize(("service", "least"), [("queue_api", 35), ("control", 5)])
+@pytest.mark.parametrize(
+    ("service", "least"), [("queue_api", 35), pytest.param("control", 5, marks=pytest.mark.slow)]
+)
 async def test_no_fault_and_no_status_that_is_not_described(
     started: Programs, tmp_path: Path, service: str, least: int
 ) -> None:

@@ -193,6 +193,7 @@ def test_a_store_that_cannot_come_back_ends_dev_with_its_reason(tmp_path: Path) 
         assert "Error: the embedded store ended with status 1" in running.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_second_dev_on_the_folder_is_refused_and_does_not_harm_the_first(tmp_path: Path) -> None:
     with dev(tmp_path / "data", "--no-worker") as running:
         family = running.family()
@@ -257,6 +258,7 @@ def test_what_cannot_work_is_refused_in_one_line(
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_people_get_a_panel_and_ctrl_c_ends_it(tmp_path: Path) -> None:
     with subprocess.Popen(
         command("--port", "0", "--data-dir", str(tmp_path / "data"), "--no-worker"),

@@ -44,6 +44,7 @@ def test_the_page_about_following_runs(tmp_path: Path) -> None:
     assert python.splitlines()[-1] == "ended: succeeded"
 
 
+@pytest.mark.slow
 async def test_the_command_line_follows_across_restarts(
     store: Store, settings: Settings, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ async def test_a_handler_that_blocks_the_loop_keeps_its_lease(store: Store, star
     assert worker.lines("worker.lease.lost") == []
 
 
+@pytest.mark.slow
 async def test_a_handler_that_never_looks_is_ended_after_the_grace(store: Store, started: Programs) -> None:
     """C-11: also when it swallows the first end; its worker goes on."""
     make = JobBuilder(store)
@@ -75,6 +76,7 @@ async def test_the_time_limit_ends_the_job_and_its_processes(store: Store, start
     assert worker.lines("worker.lease.lost") == []
 
 
+@pytest.mark.slow
 async def test_a_flood_of_odd_output_harms_nobody(store: Store, started: Programs) -> None:
     """Q-6: control characters and no text at all, far past the log's limits; the queue stays small."""
     make = JobBuilder(store)

@@ -165,6 +165,7 @@ async def story(
     yield Story(store, started, control, tmp_path)
 
 
+@pytest.mark.slow
 async def test_a_task_waits_between_two_steps_and_goes_on(story: Story) -> None:
     """P-3, P-7: the step under way ends, the next waits under its lease; each version is told once."""
     worker = await story.worker("first")
@@ -192,8 +193,11 @@ async def test_a_task_waits_between_two_steps_and_goes_on(story: Story) -> None:
 
 @pytest.mark.parametrize(
     ("held", "finished", "stage"),
-    [("clone", [], "prepare"), ("3", ["prepare"], ""), ("commit-tree", ["prepare", "execute"], "")],
-    ids=["before the steps", "before publish", "before the push"],
+    [
+        pytest.param("clone", [], "prepare", id="before the steps"),
+        pytest.param("3", ["prepare"], "", id="before publish", marks=pytest.mark.slow),
+        pytest.param("commit-tree", ["prepare", "execute"], "", id="before the push", marks=pytest.mark.slow),
+    ],
 )
 async def test_a_task_waits_between_its_stages(
     story: Story, held: str, finished: list[str], stage: str
@@ -223,6 +227,7 @@ async def test_a_task_waits_between_its_stages(
     assert len(await story.told("task.publish.finished")) == 1
 
 
+@pytest.mark.slow
 async def test_a_quiesced_task_outlives_its_worker(story: Story) -> None:
     """P-9: SIGTERM releases it at once. The pause stays; after it another worker goes on at step 2."""
     first = await story.worker("first")

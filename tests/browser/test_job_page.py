@@ -20,7 +20,7 @@ from tests.browser.test_overview import marked, opened, still_marked
 from tests.services.control.test_artifact_page import kept
 from tests.support import given
 
-pytestmark = [pytest.mark.needs("chromium")]
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 AT_END = "box => box.scrollHeight - box.scrollTop - box.clientHeight < 40"
 MOST_PARTS = 2000
 """As static/output.js has it."""

@@ -11,7 +11,7 @@ from sluicegate.store.jobs import JobFilter
 from tests.browser.test_overview import marked, opened, still_marked
 from tests.support import given
 
-pytestmark = [pytest.mark.needs("chromium")]
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 
 
 async def focused(page: Page) -> str:

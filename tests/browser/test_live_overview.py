@@ -15,7 +15,7 @@ from tests.browser.test_overview import count, marked, opened, still_marked
 from tests.support import given
 from tests.support.job_builder import JobBuilder
 
-pytestmark = [pytest.mark.needs("chromium")]
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 FLOOD = 2_000
 COUNT_CHANGES = """() => {
   window.changes = 0;

@@ -13,7 +13,7 @@ from sluicegate.store.connection import Store
 from sluicegate.store.jobs import JobFilter
 from tests.browser.test_overview import marked, opened, still_marked
 
-pytestmark = [pytest.mark.needs("chromium")]
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 
 
 async def test_a_task_is_made(browser: Browser, dashboard: str, store: Store) -> None:

@@ -134,7 +134,9 @@ def explorer(settings: Settings) -> Iterator[Explorer]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [each if at == 0 else pytest.param(each, marks=pytest.mark.slow) for at, each in enumerate(SMALL)]
+)
 def test_a_small_world(explorer: Explorer, name: str) -> None:
     """C-1, C-2, C-4, C-5, C-6, C-13, P-1, P-2, P-4, P-5, P-6, P-10, Q-9, Q-16: each call in each state, and
     from each state every job can still come to its end, where nothing is counted."""

@@ -55,7 +55,7 @@ def run(walk: type[Walk], examples: int, steps: int) -> None:
 def test_a_walk(walk: type[Walk]) -> None:
     """C-1, C-2, C-4, C-5, C-6, C-13, P-1, P-2, P-4, P-5, P-6, P-10, Q-9, Q-16: whatever two workers, two
     operators and the sweeper do, in any order, late and again."""
-    run(walk, examples=40, steps=25)
+    run(walk, examples=25, steps=25)
 
 
 @pytest.mark.slow

@@ -56,6 +56,7 @@ async def test_slices_miss_nothing_that_changes_meanwhile(store: Store, builder:
     assert found == expected
 
 
+@pytest.mark.slow
 async def test_at_most_256_policies_are_known(store: Store, builder: JobBuilder) -> None:
     """The 257th replaces the one that was idle for longest, once that is a minute; else it is refused."""
     policies = [Policy(types=(f"t{at}",)) for at in range(300)]
@@ -74,6 +75,7 @@ async def test_at_most_256_policies_are_known(store: Store, builder: JobBuilder)
     assert set(known) == {policy.id for policy in policies[:257]} - {policies[7].id}
 
 
+@pytest.mark.slow
 async def test_three_hundred_policies_work_side_by_side(store: Store, builder: JobBuilder) -> None:
     """Q-3: more than may be known at once, each used in turn and found again."""
     await builder.enqueued(*(builder.submission(f"t{at}") for at in range(300)))

@@ -152,6 +152,7 @@ async def test_an_agent_works_as_a_worker(api: Api) -> None:
     assert (await api.get(f"/jobs/{second['id']}")).json["status"] == "queued"
 
 
+@pytest.mark.slow
 async def test_a_wrong_token_is_told(api_settings: QueueApiSettings, store: Store) -> None:
     """00-6: the credential is SLUICEGATE_TOKEN, and the caller's rights are its own."""
     async with service(msgspec.structs.replace(api_settings, auth="required"), store) as api:
@@ -168,6 +169,7 @@ async def test_a_wrong_token_is_told(api_settings: QueueApiSettings, store: Stor
             assert code == "worker_auth_failed"
 
 
+@pytest.mark.slow
 async def test_a_service_that_is_away_and_comes_back(api_settings: QueueApiSettings, store: Store) -> None:
     """00-5: clear errors meanwhile, and no restart of the client after it."""
     port = free_port()
@@ -229,6 +231,7 @@ def test_it_ends_with_0_when_its_client_is_done(end: str, tmp_path: Path) -> Non
         assert process.stdout.read() == b""
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_no_more_is_gone() -> None:
     """60-2: that is an end like any other."""
     with subprocess.Popen(

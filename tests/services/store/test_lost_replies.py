@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable
 
 import msgspec
+import pytest
 
 from sluicegate.errors import StoreError
 from sluicegate.model import Job, NewEvent
@@ -49,6 +50,7 @@ async def test_a_workers_events_stand_once(store: Store, settings: Settings) -> 
     assert found[2:] == sent
 
 
+@pytest.mark.slow
 async def test_a_cancel_and_its_acknowledgement_count_once(store: Store, settings: Settings) -> None:
     """C-4, C-5: each is repeated until it is answered; one request, one end, one entry in the audit."""
     chance = random.Random(5)

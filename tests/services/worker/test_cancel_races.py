@@ -117,6 +117,7 @@ async def test_a_release_brings_nothing_back(store: Store, way: Way) -> None:
     assert "receipt" not in last
 
 
+@pytest.mark.slow
 async def test_the_time_limit_brings_nothing_back(store: Store, way: Way) -> None:
     """C-6, 70-52: run_timeout is no retryable failure, and ends as cancelled all the same."""
     job, told, _ = await ended(store, way, "unaware", lasts, max_run_ms=3_000)

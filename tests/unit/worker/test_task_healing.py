@@ -100,7 +100,13 @@ HANGS = {
 }
 
 
-@pytest.mark.parametrize("hang", HANGS.values(), ids=HANGS)
+@pytest.mark.parametrize(
+    "hang",
+    [
+        pytest.param(script, id=name, marks=pytest.mark.slow if name == "behind a spinner" else [])
+        for name, script in HANGS.items()
+    ],
+)
 async def test_a_hang_heals(
     origin: Origin, healing: WorkerSettings, new_task: NewTask, marks: Path, hang: str
 ) -> None:
