@@ -98,9 +98,10 @@ async def _unwatchable(deliver: Callable[[Control], None]) -> None:
     raise StoreUnavailable("the store went away just now")
 
 
-@pytest.fixture(params=["redis", "http"])
+@pytest.fixture(params=["redis", pytest.param("http", marks=pytest.mark.slow)])
 async def way(request: pytest.FixtureRequest, store: Store, settings: Settings) -> AsyncIterator[Way]:
-    """Every test that takes it runs over both transports, with one and the same expectation."""
+    """Every test that takes it runs over both transports, with one and the same expectation; over HTTP
+    it takes longer."""
     async with AsyncExitStack() as stack:
         url = None
         if request.param == "http":
