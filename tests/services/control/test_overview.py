@@ -74,6 +74,7 @@ async def test_what_is_wrong_comes_first(control: ClientSession, store: Store) -
     dead = await given.running(store, "backup", max_attempts=1)
     await given.end(store, dead, endings.Fail(dead.id, given.token(dead), "full", retryable=True))
     await announce(store, "worker-1")
+    await asyncio.sleep(0.05)  # longer than what is called late
     page = await read(control, "/")
     assert page.index('id="troubles"') < page.index('id="counts"') < page.index('id="flow"')
     told = part(page, "troubles")
