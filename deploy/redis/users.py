@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Final
 
 from msgspec import Struct, field
@@ -176,7 +176,7 @@ def _as_pattern(shape: str) -> str:
     return f"{keys.Q}{name}*" if name.endswith(":") else f"{keys.Q}{name}"
 
 
-def _narrowed(patterns: set[str], by: set[str] = frozenset()) -> set[str]:  # type: ignore[assignment]
+def _narrowed(patterns: set[str], by: Set[str] = frozenset()) -> set[str]:
     """Without those that a wider one covers."""
     wide = [each[:-1] for each in patterns | by if each.endswith("*") and "*" not in each[:-1]]
     return {

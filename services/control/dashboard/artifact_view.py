@@ -52,7 +52,7 @@ async def see(files: ArtifactStore, artifact: Artifact, part: Part) -> Seen:
     size = min(artifact.size_bytes, MOST_BYTES)
     content = bytearray()
     reading = files.read(artifact.job_id, artifact.id, artifact.digest, start=start, size=size)
-    async with aclosing(reading) as chunks:  # type: ignore[type-var]
+    async with aclosing(reading) as chunks:
         async for chunk in chunks:
             content += chunk
     cut = artifact.size_bytes > MOST_BYTES

@@ -20,7 +20,7 @@ from sluicegate.store.notices import Notices, Subscription
 GAP_SECONDS: Final = 0.5
 """At least this long between two looks, however much happens: a page changes twice a second at most."""
 LONGEST_SECONDS: Final = 2.0
-"""About this long at most: leases expire and delayed jobs fall due without a notice."""
+"""About this long at most: leases expire, jobs fall due, and workers tell of silence, without a notice."""
 
 PARTS: Final[Mapping[str, Callable[[Board], Any]]] = {
     "banner": lambda board: (

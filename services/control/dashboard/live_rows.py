@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from services.control.dashboard.board import Row
+from services.control.dashboard.live_board import GAP_SECONDS, LONGEST_SECONDS
 from services.control.dashboard.rendering import Pages
 from sluicegate.errors import StoreError
 from sluicegate.model import Job, SystemState
@@ -25,10 +26,6 @@ from sluicegate.store.connection import Store
 from sluicegate.store.jobs import JobFilter
 from sluicegate.store.notices import SYSTEM, Notices, Subscription
 
-GAP_SECONDS: Final = 0.5
-"""At least this long between two looks, however much happens."""
-LONGEST_SECONDS: Final = 2.0
-"""About this long at most: leases expire and delayed jobs fall due without a notice."""
 OTHERS_READ: Final = 100
 """Of the jobs that changed and are on nobody's page: so many are looked at each time."""
 MOST_COUNTED: Final = 99

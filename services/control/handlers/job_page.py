@@ -13,6 +13,7 @@ from aiohttp import web
 
 from services.control.dashboard import job_page, output_view
 from services.control.dashboard.board import Row, shown_status
+from services.control.dashboard.live_board import GAP_SECONDS, LONGEST_SECONDS
 from services.control.dashboard.output_view import SHOWS, OutputQuery, View
 from services.control.dashboard.pieces import Piece
 from services.control.dashboard.rendering import has_xterm
@@ -34,10 +35,6 @@ PARTS: Final = (
     "strip", "job", "actions", "recovery", "why", "attempts", "session", "artifacts", "controls",
 )  # fmt: skip
 """What is sent again when it has changed, once something of the job has."""
-GAP_SECONDS: Final = 0.5
-"""What happens within this time is sent together: an open page is changed twice a second at most."""
-LONGEST_SECONDS: Final = 2.0
-"""About this long at most between two looks: leases expire, and workers tell of silence, without a notice."""
 REASONS_SECONDS: Final = 10.0
 """So often it is asked anew why a job waits: its place in the lane changes with other jobs."""
 NOTHING_SEEN: Final = "0-0"

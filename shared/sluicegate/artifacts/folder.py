@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from io import BufferedWriter
 from pathlib import Path
@@ -46,7 +46,7 @@ class ArtifactFolder:
 
     async def read(
         self, job_id: str, artifact_id: str, digest: str, *, start: int = 0, size: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         try:
             async for chunk in chunks_of(self.place(job_id, artifact_id, digest), start=start, size=size):
                 yield chunk

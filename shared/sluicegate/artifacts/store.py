@@ -5,7 +5,7 @@ Names and leases are not its matter: it knows jobs, and content by the id of its
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
@@ -42,7 +42,7 @@ class ArtifactStore(Protocol):
 
     def read(
         self, job_id: str, artifact_id: str, digest: str, *, start: int = 0, size: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The content from byte `start` on, `size` bytes of it or all, in chunks.
 
         Raises NotFound (artifact_not_found) before the first chunk. What was begun is read to its end even if

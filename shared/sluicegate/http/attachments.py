@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import quote
@@ -30,7 +30,7 @@ HEADERS: Final = {
 class Read(Protocol):
     """Reads `size` bytes from byte `start` on."""
 
-    def __call__(self, *, start: int, size: int) -> AsyncIterator[bytes]: ...
+    def __call__(self, *, start: int, size: int) -> AsyncGenerator[bytes, None]: ...
 
 
 class Attachment(NamedTuple):
@@ -50,7 +50,7 @@ async def send(request: web.Request, attachment: Attachment) -> web.StreamRespon
         return web.Response(status=304, headers=headers)
     part = _part(request, attachment)
     start, size = part or (0, attachment.size)
-    async with aclosing(attachment.read(start=start, size=size)) as chunks:  # type: ignore[type-var]
+    async with aclosing(attachment.read(start=start, size=size)) as chunks:
         # The first chunk comes before the status: that the content is gone can still be said.
         first = await anext(chunks, b"")
         response = web.StreamResponse(status=206 if part else 200, headers=headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from urllib.parse import urlencode
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sluicegate.store.workers import Presence
 
 T = TypeVar("T")
+Level = Literal["bad", "soon"]
 LATE_SECONDS: Final = 10.0
 MOST_OF_A_KIND: Final = 3
 """More of one kind are told in one line."""
@@ -33,7 +34,7 @@ class Trouble(Struct, frozen=True, kw_only=True):
     act, href: where one acts, when that is a page.
     """
 
-    level: Literal["bad", "soon"]
+    level: Level
     word: str
     text: str
     since: str | None = None
@@ -42,11 +43,8 @@ class Trouble(Struct, frozen=True, kw_only=True):
 
 
 class Sight(Struct, frozen=True, kw_only=True):
-    """All that is judged. live: workers with what they take. held: what operators want of runs at rest.
-
-    runs: what workers run.
-
-    died: dead letters of the last hour.
+    """All that is judged. live: workers with what they take. held: what operators want of runs at rest, by
+    job. runs: what workers run, by job. died: dead letters of the last hour.
     """
 
     signs: Signs
@@ -148,9 +146,8 @@ def _gone(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
             act="Look at the job" if len(jobs) == 1 else "See its jobs",
             href=f"/jobs/{jobs[0]}" if len(jobs) == 1 else f"/jobs?{query}",
         )  # fmt: skip
-    if (more := len(by_worker) - MOST_OF_A_KIND) > 0:
-        text = f"{more} more workers that hold jobs are not heard of."
-        yield Trouble(level="bad", word="Worker gone", text=text, act="See them", href="/jobs?status=running")
+    words = "workers that hold jobs are not heard of."
+    yield from _rest(by_worker, "bad", "Worker gone", words, "See them", "/jobs?status=running")
 
 
 def _unclaimable(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
@@ -168,11 +165,8 @@ def _unclaimable(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
             since=to_rfc3339(min(each.since_ms for each in waiting)),
             act="See what waits", href=_queued(types),
         )  # fmt: skip
-    if (more := len(found) - MOST_OF_A_KIND) > 0:
-        yield Trouble(
-            level="bad", word="Nobody can run it", text=f"{more} more kinds of jobs lack a worker.",
-            act="See what waits", href="/jobs?status=queued",
-        )  # fmt: skip
+    words = "kinds of jobs lack a worker."
+    yield from _rest(found, "bad", "Nobody can run it", words, "See what waits", "/jobs?status=queued")
 
 
 def _waiting(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
@@ -217,8 +211,7 @@ def _pauses(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
             f"{each.scope.capitalize()} {each.value}, by {each.requested_by_user_id}: {_short(each.reason)}"
         )
         yield Trouble(level="soon", word="Paused long", text=text, since=each.requested_at, **act)
-    if (more := len(long) - MOST_OF_A_KIND) > 0:
-        yield Trouble(level="soon", word="Paused long", text=f"{more} more narrower pauses.", **act)
+    yield from _rest(long, "soon", "Paused long", "narrower pauses.", **act)
 
 
 def _unobeyed(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
@@ -259,9 +252,8 @@ def _stuck(sight: Sight) -> Iterator[Trouble]:
             text=f"Step {run.step_id} failed the same way again; attempt {run.step_attempt} is on.",
             since=run.started_at, act="Look at the job", href=f"/jobs/{job_id}",
         )  # fmt: skip
-    if (more := len(stuck) - MOST_OF_A_KIND) > 0:
-        text = f"{more} more steps failed the same way again."
-        yield Trouble(level="soon", word="No progress", text=text, act="See the workers", href="/workers")
+    words = "steps failed the same way again."
+    yield from _rest(stuck, "soon", "No progress", words, "See the workers", "/workers")
 
 
 def _slow(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
@@ -286,9 +278,7 @@ def _slow(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
                     break
     found.sort(key=lambda each: -each[0])
     yield from (trouble for _, trouble in found[:MOST_OF_A_KIND])
-    if (more := len(found) - MOST_OF_A_KIND) > 0:
-        text = f"{more} more steps are near their limits."
-        yield Trouble(level="soon", word="Silent", text=text, act="See the workers", href="/workers")
+    yield from _rest(found, "soon", "Silent", "steps are near their limits.", "See the workers", "/workers")
 
 
 def _over(sight: Sight, job_id: str, word: str, seconds: float, most: float) -> Trouble:
@@ -319,11 +309,8 @@ def _persons(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
             text=f"{control.requested_by_user_id} {what}{reason}", since=control.updated_at,
             act="Resume the run", href=f"/jobs/{job_id}",
         )  # fmt: skip
-    if (more := len(held) - MOST_OF_A_KIND) > 0:
-        yield Trouble(
-            level="soon", word="Waits for a person", text=f"{more} more runs are held by operators.",
-            act="See the workers", href="/workers",
-        )  # fmt: skip
+    words = "runs are held by operators."
+    yield from _rest(held, "soon", "Waits for a person", words, "See the workers", "/workers")
 
 
 def _dead(sight: Sight, settings: ControlSettings) -> Iterator[Trouble]:
@@ -360,6 +347,12 @@ def _older(sight: Sight, seconds: float) -> list[Waiting]:
 
 def _first(found: Iterable[T]) -> list[T]:
     return list(found)[:MOST_OF_A_KIND]
+
+
+def _rest(found: Sized, level: Level, word: str, words: str, act: str, href: str) -> Iterator[Trouble]:
+    """One line for those that `_first` leaves out. words: what follows their number."""
+    if (more := len(found) - MOST_OF_A_KIND) > 0:
+        yield Trouble(level=level, word=word, text=f"{more} more {words}", act=act, href=href)
 
 
 def _jobs(number: int) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from sluicegate.store import preflight
 from sluicegate.store.connection import Store
 
 NEVER_FILLED: Final = "noeviction"
@@ -29,7 +30,7 @@ async def read(store: Store) -> ServerHealth | None:
     )
     if not isinstance(info, str):
         return None
-    figures = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+    figures = preflight.parsed(info)
     fsync = str(configured[1]) if isinstance(configured, list) and configured else None
     return ServerHealth(
         used_memory_bytes=int(figures.get("used_memory", 0)),
@@ -40,7 +41,7 @@ async def read(store: Store) -> ServerHealth | None:
     )
 
 
-def _unsafe(figures: dict[str, str], fsync: str | None, *, must_sync: bool) -> dict[str, bool]:
+def _unsafe(figures: preflight.Info, fsync: str | None, *, must_sync: bool) -> dict[str, bool]:
     """eviction: the server would delete jobs when it is full. append_only: a restart loses jobs. fsync: less
     is on disk than SLUICEGATE_DURABILITY promises. append_write, snapshot_write: the last write failed."""
     found: dict[str, bool] = {}
