@@ -320,12 +320,12 @@ async def test_a_stopped_guard_is_continued(start: Any, heard: Heard) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs child subreapers")
 async def test_a_stopped_guard_stops_a_tree_and_lets_it_go_on(start: Any, heard: Heard) -> None:
     """H-10, L-5, C-12: each of its words would have waited for the guard for ever."""
-    command = await start("sh", "-c", "echo ready; sleep 60", grace=PATIENT)
+    command = await start("sh", "-c", "echo ready; exec sleep 60", grace=PATIENT)
     await heard.says("ready")
     main = psutil.Process(command.pid)
     stop_guard()
     await asyncio.wait_for(command.pause(), 10)
-    assert main.status() == psutil.STATUS_STOPPED
+    await until(lambda: main.status() == psutil.STATUS_STOPPED, "it stands still")
     stop_guard()
     await asyncio.wait_for(command.resume(), 10)
     assert main.status() != psutil.STATUS_STOPPED
