@@ -22,7 +22,7 @@ from sluicegate.times import now_ms
 
 async def serve() -> None:
     spec = prepare(NewJob(type="noop"), actor="bench", settings=Settings()).spec
-    answer = msgspec.json.encode(rendering.new_job(str(uuid_utils.uuid7()), spec, now_ms(), None))
+    answer = msgspec.json.encode(rendering.new_job(str(uuid_utils.uuid7()), spec, now_ms(), None, None))
 
     async def created(request: web.Request) -> web.Response:
         await request.read()

@@ -53,6 +53,7 @@ WORKERS: Final = "/api/queue/workers"
 TOKENS: Final = WORKERS + "/tokens"
 HELD: Final = ("job_not_found", "job_not_authorized", "job_ownership_mismatch", "lease_lost")
 LIVE: Final = ("live_session_not_found", "live_session_state_conflict")
+TRACE: Final = ("traceparent", "tracestate")
 ENQUEUED: Final = ("idempotency_conflict", "payload_too_large", "queue_full")
 CREDENTIALS: Final = (
     "worker_auth_failed", "operator_auth_failed", "worker_not_authorized", "operator_not_authorized",
@@ -62,8 +63,8 @@ CREDENTIALS: Final = (
 ROUTES: Final = (
     Endpoint(
         method="POST", path=JOBS, handler=jobs.enqueue, may="operator", also=("producer",), tag="jobs",
-        summary="Enqueue a job", body=NewJob, headers=("Idempotency-Key",), replies={201: Job, 200: Job},
-        errors=ENQUEUED,
+        summary="Enqueue a job", body=NewJob, headers=("Idempotency-Key", *TRACE),
+        replies={201: Job, 200: Job}, errors=ENQUEUED,
     ),
     Endpoint(
         method="GET", path=JOBS, handler=jobs.listing, may="viewer", also=("producer",), tag="jobs",
@@ -73,7 +74,7 @@ ROUTES: Final = (
     Endpoint(
         method="POST", path=JOBS + "/batch", handler=jobs.enqueue_many, may="operator", also=("producer",),
         tag="jobs", summary="Enqueue up to 1,000 jobs, each judged by itself",
-        body=calls.EnqueueManyCall, replies={207: Items[EnqueuedItem]},
+        body=calls.EnqueueManyCall, headers=TRACE, replies={207: Items[EnqueuedItem]},
     ),
     Endpoint(
         method="POST", path=JOBS + "/claim", handler=claims.claim, may="worker", tag="workers",

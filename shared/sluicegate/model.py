@@ -122,6 +122,9 @@ class Job(Struct, rename="camel", kw_only=True, omit_defaults=True):
     retry_of: str | None = None
     live_session_version: int | None = None
     """Grows with each change of the run's live session; none if it never had one."""
+    traceparent: str | None = None
+    tracestate: str | None = None
+    """W3C context of the trace that its attempts are parts of: that of its enqueue."""
 
     @property
     def terminal(self) -> bool:

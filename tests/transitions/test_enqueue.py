@@ -9,14 +9,16 @@ import uuid_utils
 from sluicegate import keys
 from sluicegate.errors import Busy, Conflict, RequestError
 from sluicegate.model import Policy
-from sluicegate.store import events, jobs
+from sluicegate.store import dead_letters, endings, events, jobs
 from sluicegate.store.connection import Store
 from sluicegate.store.positions import position
 from sluicegate.times import from_rfc3339
+from sluicegate.tracing import TraceContext
 from tests.support.contents import changed, contents, fields
 from tests.support.job_builder import JobBuilder, now_ms
 
 LANE = "0|work|||"
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def told(results: list[jobs.Enqueued | RequestError]) -> list[tuple[str, bool]]:
@@ -87,6 +89,31 @@ async def test_attempts_and_time_limit_are_stored_with_the_job(store: Store, bui
     (job_id,) = await builder.enqueued(builder.submission(max_attempts=7, max_run_ms=1500))
     stored = await fields(store, job_id)
     assert (stored["max_attempts"], stored["max_run_ms"]) == ("7", "1500")
+
+
+async def test_the_trace_of_a_job_is_kept_with_it(store: Store, builder: JobBuilder) -> None:
+    """Beside the job, not in it: the same job from another trace is the same job, and keeps its own."""
+    submission = builder.submission(trace=TraceContext(PARENT, "a=1"))
+    (result,) = await jobs.enqueue(store, [submission])
+    assert isinstance(result, jobs.Enqueued) and result.job == await jobs.get(store, submission.id)
+    assert (result.job.traceparent, result.job.tracestate) == (PARENT, "a=1")
+    assert (await fields(store, submission.id))["trace"] == f"{PARENT} a=1"
+    before = await contents(store)
+    other = msgspec.structs.replace(submission, trace=None)
+    assert told(await jobs.enqueue(store, [other])) == [(submission.id, True)]
+    assert await contents(store) == before
+
+
+async def test_every_attempt_of_a_job_is_of_its_trace(store: Store, builder: JobBuilder) -> None:
+    """Through a retry, a lost worker and a new life."""
+    made = await builder.running(max_attempts=1, trace=TraceContext(PARENT))
+    await builder.ended(made, endings.Release(made.job_id, made.token, "shutting down"))
+    (again,) = await builder.claim()
+    await builder.ended(made, endings.Fail(made.job_id, int(again.lease_token or 0), "broken"))
+    assert await dead_letters.redrive(store, [made.job_id], actor="ann") == [True]
+    (redriven,) = await builder.claim()
+    assert [job.traceparent for job in (again, redriven)] == [PARENT, PARENT]
+    assert redriven.tracestate is None
 
 
 async def test_the_first_event_of_a_job_costs_no_stream(store: Store, builder: JobBuilder) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from services.queue_api.keys import SUBMISSIONS
+from sluicegate import tracing
 from sluicegate.errors import RequestError
 from sluicegate.http import SETTINGS, STORE, body, identity, query, reply
 from sluicegate.model import Job, NewJob
@@ -31,7 +32,12 @@ async def enqueue(request: web.Request) -> web.Response:
 async def enqueue_many(request: web.Request) -> web.Response:
     """207 with one item per job, in order."""
     call = await body(request, EnqueueManyCall)
-    outcomes = await jobs.enqueue_many(request.app[STORE], call.jobs, actor=identity(request).user_id)
+    outcomes = await jobs.enqueue_many(
+        request.app[STORE],
+        call.jobs,
+        actor=identity(request).user_id,
+        trace=tracing.of_request(request.headers),
+    )
     return reply(Items(items=[_item(at, outcome) for at, outcome in enumerate(outcomes)]), status=207)
 
 
@@ -56,7 +62,12 @@ async def cancel(request: web.Request) -> web.Response:
 
 async def accepted(request: web.Request, new: NewJob) -> Accepted:
     """Enqueued, in one call to the store with all that come at the same time."""
-    submission = jobs.prepare(new, actor=identity(request).user_id, settings=request.app[SETTINGS])
+    submission = jobs.prepare(
+        new,
+        actor=identity(request).user_id,
+        settings=request.app[SETTINGS],
+        trace=tracing.of_request(request.headers),
+    )
     outcome = await request.app[SUBMISSIONS].one(submission)
     if isinstance(outcome, RequestError):
         raise outcome

@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from sluicegate import tracing
 from sluicegate.client.patience import Patience
 from sluicegate.client.sse import Message, Parser
 from sluicegate.errors import (
@@ -169,7 +170,9 @@ class HttpConnection:
         params: Mapping[str, str] | None,
         timeout_seconds: float,
     ) -> bytes:
-        headers = {"Content-Type": "application/json"} if body is not None else None
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if (trace := tracing.current()) is not None:
+            headers |= trace.headers
         timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS)
         async with self.exchange(
             method, path, data=body, params=params, headers=headers, timeout=timeout

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from sluicegate import tracing
 from sluicegate.artifacts import open_store
 from sluicegate.client.answers import JobPage
 from sluicegate.client.patience import Patience
@@ -89,7 +90,7 @@ class TrustedTransport:
 
     async def enqueue_many(self, jobs_: Sequence[bytes]) -> Results:
         documents = [msgspec.json.decode(job) for job in jobs_]
-        outcomes = await jobs.enqueue_many(self._store, documents, actor=self._actor)
+        outcomes = await jobs.enqueue_many(self._store, documents, actor=self._actor, trace=tracing.current())
         return [each if isinstance(each, RequestError) else each.job for each in outcomes]
 
     async def get(self, job_id: str) -> Job:

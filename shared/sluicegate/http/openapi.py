@@ -45,6 +45,14 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "description": "the same key with the same job returns the first one, for 24 hours",
         "schema": {"type": "string", "minLength": 1, "maxLength": 128},
     },
+    "traceparent": {
+        "description": "the trace that the job and its attempts are parts of (W3C Trace Context)",
+        "schema": {"type": "string"},
+    },
+    "tracestate": {
+        "description": "what comes with `traceparent`; up to 512 characters are kept",
+        "schema": {"type": "string"},
+    },
     "Last-Event-ID": {"description": "go on behind this event", "schema": {"type": "string"}},
     "Range": {"description": "a part of the file, like `bytes=0-99`", "schema": {"type": "string"}},
     "If-None-Match": {"description": "the ETag of what is there already", "schema": {"type": "string"}},

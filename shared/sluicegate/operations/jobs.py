@@ -10,6 +10,7 @@ import msgspec
 import uuid_utils
 from msgspec import Meta
 
+from sluicegate import tracing
 from sluicegate.errors import Invalid, RequestError, TooLarge
 from sluicegate.model import Capability, Job, JobSpec, Lane, Name, NewJob
 from sluicegate.operations import task_payload
@@ -20,6 +21,7 @@ from sluicegate.store import Store
 from sluicegate.store import jobs as job_records
 from sluicegate.store.jobs import Enqueued, JobFilter, Submission
 from sluicegate.times import from_rfc3339, now_ms
+from sluicegate.tracing import TraceContext
 from sluicegate.validation import convert
 
 MAX_AHEAD_MS: Final = 365 * 86_400_000
@@ -34,15 +36,19 @@ class Accepted(NamedTuple):
 
 
 async def enqueue(store: Store, new: NewJob, *, actor: str) -> Accepted:
-    """Accept one job. Raises Invalid, TooLarge, Conflict (idempotency_conflict), Busy (queue_full)."""
-    (outcome,) = await submit(store, [prepare(new, actor=actor, settings=store.settings)])
+    """Accept one job, as part of the trace that this runs in.
+
+    Raises Invalid, TooLarge, Conflict (idempotency_conflict), Busy (queue_full).
+    """
+    submission = prepare(new, actor=actor, settings=store.settings, trace=tracing.current())
+    (outcome,) = await submit(store, [submission])
     if isinstance(outcome, RequestError):
         raise outcome
     return outcome
 
 
 async def enqueue_many(
-    store: Store, documents: Sequence[Any], *, actor: str
+    store: Store, documents: Sequence[Any], *, actor: str, trace: TraceContext | None
 ) -> list[Accepted | RequestError]:
     """Accept each decoded JSON document that is a job; what is wrong with the others stands in their place.
 
@@ -54,7 +60,7 @@ async def enqueue_many(
     def prepared() -> Iterator[Submission]:
         for at, document in enumerate(documents):
             try:
-                yield prepare(convert(document, NewJob), actor=actor, settings=store.settings)
+                yield prepare(convert(document, NewJob), actor=actor, settings=store.settings, trace=trace)
             except RequestError as error:
                 refused[at] = error
 
@@ -87,7 +93,14 @@ def with_key(new: NewJob, header: str | None) -> NewJob:
     return msgspec.structs.replace(new, idempotency_key=key)
 
 
-def prepare(new: NewJob, *, actor: str, settings: Settings, retry_of: str | None = None) -> Submission:
+def prepare(
+    new: NewJob,
+    *,
+    actor: str,
+    settings: Settings,
+    retry_of: str | None = None,
+    trace: TraceContext | None = None,
+) -> Submission:
     """The job as the store takes it: checked, routed, fingerprinted. Nothing is written.
 
     Raises Invalid naming the wrong fields, TooLarge for a payload over SLUICEGATE_MAX_PAYLOAD_BYTES.
@@ -128,6 +141,7 @@ def prepare(new: NewJob, *, actor: str, settings: Settings, retry_of: str | None
         due_ms=due_ms,
         unique=None if key is None else f"{actor}:{key}",
         fingerprint="" if key is None else fingerprint(new),
+        trace=trace,
     )
 
 

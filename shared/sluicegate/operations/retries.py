@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from sluicegate import tracing
 from sluicegate.errors import Conflict, RequestError
 from sluicegate.model import Job, NewJob
 from sluicegate.operations import jobs
@@ -118,7 +119,7 @@ def _same_again(job_id: str, record: Record, *, actor: str, settings: Settings) 
         max_run_seconds=body.max_run_seconds,
         not_before=_due_at(record),
     )
-    return jobs.prepare(new, actor=actor, settings=settings, retry_of=job_id)
+    return jobs.prepare(new, actor=actor, settings=settings, retry_of=job_id, trace=tracing.current())
 
 
 def _due_at(record: Record) -> str | None:

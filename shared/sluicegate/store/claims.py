@@ -21,6 +21,7 @@ from sluicegate.model import (
 from sluicegate.store import jobs as jobs_module
 from sluicegate.store import limits, rendering, words
 from sluicegate.store.connection import Store
+from sluicegate.tracing import TraceContext, from_text
 
 
 class Claimed(NamedTuple):
@@ -84,6 +85,11 @@ class Attempt(NamedTuple):
         """When its cancel was asked for: only in the answer to a claim that is repeated."""
         asked = self.field("cancel_at")
         return int(asked) if asked else None
+
+    @property
+    def trace(self) -> TraceContext | None:
+        text = self.field("trace")
+        return from_text(text) if text else None
 
     def field(self, name: str) -> str:
         """A stored field, empty when it is not set."""

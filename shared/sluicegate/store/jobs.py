@@ -18,6 +18,7 @@ from sluicegate.model import ID_PATTERN, STATUSES, Counts, Job, JobSpec, Lane, e
 from sluicegate.store import figures, rendering
 from sluicegate.store.connection import MAX_BYTES, MAX_ITEMS, Store
 from sluicegate.times import from_rfc3339
+from sluicegate.tracing import TraceContext
 
 MAX_SCANNED: Final = 2000
 """Entries that a filtered page reads at most; it may be short, with a cursor."""
@@ -26,7 +27,10 @@ LOOKED_AT_ONCE: Final = 500
 
 
 class Submission(Struct, frozen=True, kw_only=True):
-    """A checked job on its way into the store. spec: JSON of model.JobSpec. Times in ms."""
+    """A checked job on its way into the store. spec: JSON of model.JobSpec. Times in ms.
+
+    trace: what its attempts are parts of. No part of the job: the same job from another trace is a repeat.
+    """
 
     id: str
     spec: bytes
@@ -37,6 +41,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     due_ms: int | None = None
     unique: str | None = None
     fingerprint: str = ""
+    trace: TraceContext | None = None
 
 
 class Enqueued(NamedTuple):
@@ -262,6 +267,7 @@ def _item(submission: Submission) -> tuple[object, ...]:
         submission.max_run_ms or 0,
         submission.unique or "",
         submission.fingerprint,
+        submission.trace.text if submission.trace else "",
     )
 
 
@@ -283,7 +289,7 @@ def _enqueued(word: str, submission: Submission, now: int) -> Enqueued | Request
 def _new(submission: Submission, now: int) -> Job:
     """The job as the script has just stored it: reading it back would cost another round trip."""
     due = submission.due_ms if submission.delay_ms is None else now + submission.delay_ms
-    return rendering.new_job(submission.id, submission.spec, now, due)
+    return rendering.new_job(submission.id, submission.spec, now, due, submission.trace)
 
 
 async def _newest(

@@ -23,6 +23,7 @@ from sluicegate.model import (
 from sluicegate.pauses import SCOPES
 from sluicegate.store.positions import position
 from sluicegate.times import to_rfc3339
+from sluicegate.tracing import TraceContext, from_text
 
 _CHANGES = ("created_at", "updated_at", "started_at", "finished_at")
 """Each is written where the job changes; the latest says when it did."""
@@ -46,6 +47,7 @@ def spec(stored: Mapping[str, Any]) -> JobSpec:
 def job(job_id: str, stored: Mapping[str, Any], lease_expires: str) -> Job:
     """A job from its hash. lease_expires: ms as text, empty when it has no lease."""
     immutable = spec(stored)
+    trace = from_text(stored["trace"]) if "trace" in stored else None
     payload = immutable.payload
     if stored["status"] in ("queued", "running") and (controls := live_control(stored)):
         payload = {**payload, "liveControl": msgspec.to_builtins(controls)}
@@ -80,6 +82,8 @@ def job(job_id: str, stored: Mapping[str, Any], lease_expires: str) -> Job:
         cancel_reason=get("cancel_reason"),
         retry_of=immutable.retry_of,
         live_session_version=int(stored["live"]) if "live" in stored else None,
+        traceparent=trace and trace.traceparent,
+        tracestate=(trace and trace.tracestate) or None,
     )
 
 
@@ -112,7 +116,9 @@ def _kept(stored: Mapping[str, str], name: str, kind: type[T]) -> T | None:
         return None
 
 
-def new_job(job_id: str, encoded_spec: bytes, created_ms: int, due_ms: int | None) -> Job:
+def new_job(
+    job_id: str, encoded_spec: bytes, created_ms: int, due_ms: int | None, trace: TraceContext | None
+) -> Job:
     """A job as its enqueue has just stored it. `job` would say the same, at three times the cost."""
     immutable = _spec.decode(encoded_spec)
     created_at = to_rfc3339(created_ms)
@@ -132,6 +138,8 @@ def new_job(job_id: str, encoded_spec: bytes, created_ms: int, due_ms: int | Non
         next_attempt_at=to_rfc3339(due_ms) if due_ms is not None and due_ms > created_ms else None,
         created_by_user_id=immutable.created_by_user_id,
         retry_of=immutable.retry_of,
+        traceparent=trace and trace.traceparent,
+        tracestate=(trace and trace.tracestate) or None,
     )
 
 

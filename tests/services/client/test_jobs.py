@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import uuid_utils
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from sluicegate.client import Client
 from sluicegate.errors import Conflict, Invalid, NotFound, RequestError, SluicegateError, TooLarge
@@ -24,6 +25,18 @@ async def test_an_enqueued_job_is_what_was_asked_for(client: Client) -> None:
     assert (job.payload, job.affinity_key, job.max_attempts) == ({"a": [1, {"b": None}]}, "k", 2)
     assert job.created_by_user_id == "local-operator"
     assert await client.get(job.id) == job
+
+
+async def test_a_job_is_of_the_trace_that_its_producer_is_in(client: Client) -> None:
+    trace_id, span_id = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
+    context = SpanContext(trace_id, span_id, is_remote=False, trace_flags=TraceFlags(1))
+    with use_span(NonRecordingSpan(context)):
+        one = await client.enqueue(type="noop")
+        (two,) = await client.enqueue_many([{"type": "noop"}])
+    assert isinstance(two, Job)
+    for job in (one, two):
+        assert job.traceparent == f"00-{trace_id:032x}-{span_id:016x}-01"
+    assert (await client.enqueue(type="noop")).traceparent is None
 
 
 async def test_a_waiting_job_says_what_for(client: Client) -> None:

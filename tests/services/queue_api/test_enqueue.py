@@ -156,3 +156,20 @@ async def test_a_full_queue_asks_to_come_back(api_settings: QueueApiSettings, st
         batch = await api.post("/jobs/batch", {"jobs": [{"type": "echo"}]})
         assert [each["error"]["code"] for each in batch.json["items"]] == ["queue_full"]
         assert (await api.post(f"/jobs/{job_id}/complete", held)).status == 200
+
+
+async def test_a_job_is_of_the_trace_that_its_request_brings(api: Api) -> None:
+    """Alone, in a batch, and by a tool; what is malformed is ignored, never an error."""
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers = {"traceparent": parent, "tracestate": "a=1"}
+    body = {"type": "echo"}
+    one = await api.post("/jobs", body, headers=headers)
+    many = await api.post("/jobs/batch", {"jobs": [body, body]}, headers=headers)
+    tool = {"tool": "queue.enqueue", "arguments": body}
+    told = await api.post("//mcp/tools/call", tool, headers=headers)
+    found = [one.json, *(item["job"] for item in many.json["items"]), told.json["result"]]
+    assert [(job["traceparent"], job["tracestate"]) for job in found] == [(parent, "a=1")] * 4
+    for job in found:
+        assert (await api.get(f"/jobs/{job['id']}")).json == job
+    malformed = await api.post("/jobs", body, headers={"traceparent": parent + "0" * 5000})
+    assert (malformed.status, "traceparent" in malformed.json) == (201, False)

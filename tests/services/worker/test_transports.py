@@ -20,6 +20,7 @@ from sluicegate.store.endings import Cancelled, Complete, Ending, Fail, Release
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import StepCheckpoint
 from sluicegate.store.workers import Presence
+from sluicegate.tracing import TraceContext
 from sluicegate.worker.transports import Claimed, Transport
 from tests.services.worker.conftest import ME, Way, claimed, held
 from tests.support.contents import contents, kinds
@@ -39,11 +40,13 @@ def token_of(attempt: Claimed) -> Lease:
 async def test_a_claim_brings_the_job_as_the_store_has_it(
     store: Store, transport: Transport, make: JobBuilder
 ) -> None:
-    made = await make.waiting(payload={"a": [], "n": 2**60}, max_run_ms=5000, max_attempts=2)
+    trace = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=1")
+    described = {"max_run_ms": 5000, "max_attempts": 2, "trace": trace}
+    made = await make.waiting(payload={"a": [], "n": 2**60}, **described)
     found = await claimed(transport)
     (attempt,) = found.attempts
     assert (attempt.job_id, attempt.token, attempt.type, attempt.worker_id) == (made.job_id, 1, "work", ME)
-    assert (attempt.max_run_seconds, attempt.is_last) == (5.0, False)
+    assert (attempt.max_run_seconds, attempt.is_last, attempt.trace) == (5.0, False, trace)
     assert attempt.waited_ms is not None and attempt.waited_ms >= 0
     shown = attempt.job()
     stored = await jobs.get(store, made.job_id)

@@ -12,6 +12,7 @@
 --          max_run_ms         integer  wall clock of an attempt; 0 for none
 --          unique             text     scope and idempotency key; empty for none
 --          fingerprint        text     what a repeated key is compared by
+--          trace              text     W3C context of the trace it belongs to; empty for none
 -- Replies  OK                 one word per job: CREATED; EXISTS <id>; CONFLICT <id>; QUEUE_FULL; LANES_FULL;
 --                             and the time
 -- Repeat   safe: the id, or the idempotency key, names the job
@@ -28,7 +29,7 @@ end
 local some_known = N > 0 and redis.call('EXISTS', unpack(job_keys)) > 0
 
 for at = 1, N do
-  local id, lane, spec, delay_ms, due_ms, max_attempts, max_run_ms, unique, fingerprint = each(at)
+  local id, lane, spec, delay_ms, due_ms, max_attempts, max_run_ms, unique, fingerprint, trace = each(at)
   local word
   local unique_key = unique ~= '' and (Q .. 'unique:' .. unique)
   local remembered = unique_key and redis.call('GET', unique_key)
@@ -63,6 +64,10 @@ for at = 1, N do
     if max_run_ms > 0 then
       fields[#fields + 1] = 'max_run_ms'
       fields[#fields + 1] = int(max_run_ms)
+    end
+    if trace ~= '' then
+      fields[#fields + 1] = 'trace'
+      fields[#fields + 1] = trace
     end
     local due = delay_ms >= 0 and now + delay_ms or due_ms
     if due > now then

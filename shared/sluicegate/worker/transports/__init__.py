@@ -28,6 +28,7 @@ from sluicegate.store.live_sessions import Known, Report, Ways
 from sluicegate.store.shelves import Artifact, StepCheckpoint
 from sluicegate.store.terminals import Piece, Shown, Typed
 from sluicegate.store.workers import Presence
+from sluicegate.tracing import TraceContext
 
 
 class Claimed(Protocol):
@@ -62,6 +63,10 @@ class Claimed(Protocol):
     @property
     def cancel_requested_ms(self) -> int | None:
         """When its cancel was asked for, if that was before the answer to the claim."""
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """Of the job's enqueue."""
 
     def job(self) -> Job: ...
 

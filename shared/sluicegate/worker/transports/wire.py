@@ -19,6 +19,7 @@ from sluicegate.store.events import Append
 from sluicegate.store.shelves import StepCheckpoint
 from sluicegate.store.terminals import Shown, Typed
 from sluicegate.times import from_rfc3339
+from sluicegate.tracing import TraceContext, parsed
 
 Finished = calls.Completed | calls.Failed | calls.Released
 
@@ -68,6 +69,11 @@ class RemoteAttempt(NamedTuple):
     def cancel_requested_ms(self) -> int | None:
         asked = self.rendered.cancel_requested_at
         return from_rfc3339(asked) if asked else None
+
+    @property
+    def trace(self) -> TraceContext | None:
+        job = self.rendered
+        return parsed([job.traceparent], [job.tracestate]) if job.traceparent else None
 
     def job(self) -> Job:
         return self.rendered
