@@ -15,7 +15,7 @@ import pytest
 from sluicegate import keys
 from sluicegate.settings import PREFIX, Settings
 from sluicegate.store.connection import Store
-from tests.support import leftovers, store_server, tools
+from tests.support import leftovers, scratch, store_server, tools
 from tests.support.fake_redis import fake_redis
 
 
@@ -25,7 +25,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_configure() -> None:
-    """No timing decides a test, neither one of generated cases."""
+    """No timing decides a test, neither one of generated cases. Folders of tests that passed go at once."""
+    scratch.write_in_memory()
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Set
+from functools import cache
 from typing import Final
 
 from msgspec import Struct, field
@@ -66,6 +67,7 @@ class Rights(Struct):
         return " ".join(words)
 
 
+@cache
 def rights(service: str) -> Rights:
     """What a service's user needs."""
     names = reached(*(module for package in SERVICES[service] for module in modules_below(package)))
