@@ -19,9 +19,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sluicegate.dev.demo import tasks
-from sluicegate.dev.demo.processes import processes_of
 from sluicegate.dev.demo.repository import DemoRepository
 from sluicegate.dev.embedded_store import EmbeddedStore
+from sluicegate.dev.processes import processes_of
 from tests.support.dev_process import DevProcess, command, dev, environment, gone
 from tests.support.wait import until_sync
 

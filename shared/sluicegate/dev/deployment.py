@@ -8,7 +8,7 @@ import ipaddress
 import os
 import secrets
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
 from msgspec import Struct, structs
@@ -48,20 +48,25 @@ Session = Callable[[Running], Awaitable[int]]
 
 
 class Deployment:
-    """Runs a plan. output: where the services' logs go."""
+    """Runs a plan. output: where the services' logs go. chosen: which services, else those of the plan."""
 
-    def __init__(self, plan: Plan, output: IO[bytes] | int) -> None:
+    def __init__(self, plan: Plan, output: IO[bytes] | int, chosen: Sequence[Service] | None = None) -> None:
         self._plan = plan
         self._asked = asyncio.Event()
         self._asked_again = asyncio.Event()
         self._session_key = secrets.token_urlsafe(48)
-        self._store: KeptStore | None = None
+        self.store: KeptStore | None = None
         if plan.redis_url is None:
-            self._store = KeptStore(EmbeddedStore(plan.data_dir, extra_config=plan.store_config))
+            self.store = KeptStore(EmbeddedStore(plan.data_dir, extra_config=plan.store_config))
         self._supervisor = Supervisor(
-            self._store, [ServiceProcess(each, self._environment, output) for each in services(plan)]
+            self.store,
+            [ServiceProcess(each, self._environment, output) for each in chosen or services(plan)],
         )
         self._front = Front(self._supervisor.services)
+
+    @property
+    def services(self) -> Mapping[str, ServiceProcess]:
+        return self._supervisor.services
 
     async def run(self, session: Session) -> int:
         """Start everything, run `session` once all is ready, end everything; the exit status.
@@ -137,7 +142,7 @@ class Deployment:
         return {**self._plan.environment, **own}
 
     def _redis_url(self) -> str:
-        return self._store.store.url if self._store is not None else str(self._plan.redis_url)
+        return self.store.store.url if self.store is not None else str(self._plan.redis_url)
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -51,6 +52,20 @@ class KeptStore:
             await self._in_thread(self.store.stop)
             self._stopped = True
             self._thread.shutdown()
+
+    async def crash(self, away_seconds: float, *, at_once: bool = True) -> None:
+        """End its process, as a crash would or in order, and start it again after so long.
+
+        Raises StoreUnavailable when it does not come back.
+        """
+
+        def end_and_start() -> None:
+            # Whoever watches it waits for this thread, and finds it running again.
+            (self.store.kill if at_once else self.store.stop)()
+            time.sleep(away_seconds)
+            self.store.start()
+
+        await self._in_thread(end_and_start)
 
     def hurry(self) -> None:
         """End it at once, as a crash would; `stop` still waits for it to be gone."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sluicegate.dev.embedded_store import LOOPBACK, free_port
 from sluicegate.dev.tethered import tethered
@@ -27,13 +27,18 @@ MAX_FAILURES: Final = 6
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """What to run, and how it is told its port and asked whether it is ready."""
+    """What to run, and how it is told its port and asked whether it is ready.
+
+    variables: win over those that all services of a deployment get. first_to_stop: it ends before the others.
+    """
 
     name: str
     module: str
     port_variable: str
     ready_path: str = "/readyz"
     stop_seconds: float = 10.0
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    first_to_stop: bool = False
 
 
 class CrashLoopError(SluicegateError):
@@ -60,6 +65,7 @@ class ServiceProcess:
         self._output = output
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
+        self._killed = False
 
     @property
     def url(self) -> str | None:
@@ -87,7 +93,8 @@ class ServiceProcess:
             status = await process.wait()
             if self._stopping.is_set():
                 return
-            failures = 1 if time.monotonic() - started > HEALTHY_SECONDS else failures + 1
+            failures = 1 if time.monotonic() - started > HEALTHY_SECONDS or self._killed else failures + 1
+            self._killed = False
             if failures >= MAX_FAILURES:
                 raise CrashLoopError(
                     f"{self.service.name} ended {failures} times in a row, last with {describe(status)}; "
@@ -124,7 +131,8 @@ class ServiceProcess:
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """End it as a crash would; it is restarted unless `stop` was called."""
+        """End it as a crash would: no failure of its own. It is restarted unless `stop` was called."""
+        self._killed = self.pid is not None
         self._signal(signal.SIGKILL)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
@@ -136,7 +144,12 @@ class ServiceProcess:
             stdout=self._output,
             stderr=self._output,
             start_new_session=True,
-            env={**os.environ, **self._environment(), self.service.port_variable: str(self.port)},
+            env={
+                **os.environ,
+                **self._environment(),
+                **self.service.variables,
+                self.service.port_variable: str(self.port),
+            },
         )
         return self._process
 

@@ -30,27 +30,21 @@ SWEEPER: Final = Service(
     ready_path="/metrics",
 )
 WORKER: Final = Service(
-    name="worker", module="services.worker", port_variable="SLUICEGATE_METRICS_PORT", ready_path="/metrics"
+    name="worker",
+    module="services.worker",
+    port_variable="SLUICEGATE_METRICS_PORT",
+    ready_path="/metrics",
+    first_to_stop=True,
 )
 HARD_STOP_SECONDS: Final = 5.0
 
 
 class Supervisor:
-    """Keeps a store (None: a server that is not ours) and services running.
+    """Keeps a store (None: a server that is not ours) and services running."""
 
-    first_to_stop: names of the services that end before the others.
-    """
-
-    def __init__(
-        self,
-        store: KeptStore | None,
-        services: Sequence[ServiceProcess],
-        *,
-        first_to_stop: frozenset[str] = frozenset({WORKER.name}),
-    ) -> None:
+    def __init__(self, store: KeptStore | None, services: Sequence[ServiceProcess]) -> None:
         self.store = store
         self.services = {each.service.name: each for each in services}
-        self._first_to_stop = first_to_stop
         self._watches: list[asyncio.Task[None]] = []
         self._failure: SluicegateError | None = None
         self._failed = asyncio.Event()
@@ -90,8 +84,8 @@ class Supervisor:
         await ordinary
 
     async def _stop_in_order(self) -> None:
-        first = [each for name, each in self.services.items() if name in self._first_to_stop]
-        others = [each for name, each in self.services.items() if name not in self._first_to_stop]
+        first = [each for each in self.services.values() if each.service.first_to_stop]
+        others = [each for each in self.services.values() if not each.service.first_to_stop]
         await asyncio.gather(*(each.stop() for each in first))
         await asyncio.gather(*(each.stop() for each in others))
         if self.store is not None:

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sluicegate.dev.demo import processes, tasks
-from sluicegate.dev.demo.processes import processes_of
+from sluicegate.dev import processes
+from sluicegate.dev.demo import tasks
 from sluicegate.dev.demo.repository import MAIN, DemoRepository, run
 from sluicegate.dev.demo.screen import Screen
 from sluicegate.dev.demo.stories import Demo
 from sluicegate.dev.deployment import Running
 from sluicegate.dev.plan import make_plan
+from sluicegate.dev.processes import processes_of
 from tests.support.wait import until
 
 STUCK_JOB = "0190a0a0-0000-7000-8000-000000000001"

@@ -19,14 +19,18 @@ from sluicegate.dev import kept_store, service_process
 from sluicegate.dev.embedded_store import EmbeddedStore, ping
 from sluicegate.dev.kept_store import KeptStore
 from sluicegate.dev.service_process import CrashLoopError, Service, ServiceProcess
-from sluicegate.dev.supervisor import Supervisor
+from sluicegate.dev.supervisor import WORKER, Supervisor
 from sluicegate.errors import StoreUnavailable
 from tests.support.wait import until
 
 
 def stand_in(name: str = "stand_in", *, stop_seconds: float = 10.0, **environment: str) -> ServiceProcess:
     service = Service(
-        name=name, module="tests.unit.dev.stand_in", port_variable="STAND_IN_PORT", stop_seconds=stop_seconds
+        name=name,
+        module="tests.unit.dev.stand_in",
+        port_variable="STAND_IN_PORT",
+        stop_seconds=stop_seconds,
+        first_to_stop=name == WORKER.name,
     )
     variables = {"STAND_IN_NAME": name, **environment}
     return ServiceProcess(service, lambda: variables, subprocess.DEVNULL)
@@ -124,6 +128,33 @@ async def test_a_store_that_cannot_come_back_is_a_failure(
     failure = await asyncio.wait_for(supervised.failure(), 10)
     assert isinstance(failure, StoreUnavailable)
     assert "manifest" in failure.detail
+
+
+async def test_a_store_that_is_made_to_crash_is_away_for_its_time_and_comes_back(
+    supervised: Supervisor,
+) -> None:
+    """Meanwhile nobody else starts it."""
+    assert supervised.store
+    store = supervised.store.store
+    before = store.pid
+    crash = asyncio.create_task(supervised.store.crash(0.5))
+    await until(lambda: ping(store.port) == b"", "it is away")
+    await crash
+    assert store.pid != before
+    assert ping(store.port) == b"+PONG"
+
+
+async def test_a_service_that_is_killed_again_and_again_is_not_given_up(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is no failure of its own."""
+    monkeypatch.setattr(service_process, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(service_process, "MAX_FAILURES", 2)
+    process = supervised.services["api"]
+    for times in range(1, 4):
+        process.kill()
+        await until(lambda times=times: process.restarts == times and process.pid, "the restart")
+    await heard(process)
 
 
 async def test_a_service_that_always_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from sluicegate.client import Client
 from sluicegate.dev.demo import tasks
-from sluicegate.dev.demo.processes import processes_of
 from sluicegate.dev.demo.repository import MAIN, DemoRepository
 from sluicegate.dev.demo.screen import Screen
 from sluicegate.dev.deployment import Running
+from sluicegate.dev.processes import processes_of
 from sluicegate.errors import SluicegateError
 from sluicegate.model import Event, Job
 from sluicegate.operations.ladder import climb

@@ -1,4 +1,4 @@
-"""Which processes of this machine belong to a job: asked of the process table, not of Sluicegate."""
+"""Which processes of this machine carry a mark: asked of the process table, not of Sluicegate."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ PROC = Path("/proc")
 
 
 async def processes_of(job_id: str) -> list[int]:
-    """The ids of living processes that were started with SLUICEGATE_JOB_ID=<job_id> and did not drop it.
+    """The ids of living processes that a job has started."""
+    return await processes_with(f"SLUICEGATE_JOB_ID={job_id}")
 
-    Such a variable passes to every descendant, also to one that left its parent, its group and its session.
+
+async def processes_with(mark: str) -> list[int]:
+    """The ids of living processes that were started with this variable (`NAME=value`) and did not drop it.
+
+    A variable passes to every descendant, also to one that left its parent, its group and its session.
     """
-    mark = f"SLUICEGATE_JOB_ID={job_id}"
     if (PROC / "self" / "environ").exists():
         return await asyncio.to_thread(_in_proc, mark.encode())
     return await _in_ps(mark)
