@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "workers": "sluicegate.cli.workers:workers",
     "runtimes": "sluicegate.cli.runtimes:runtimes",
     "doctor": "sluicegate.cli.doctor:doctor",
+    "drill": "sluicegate.drill.command:drill",
     "mcp": "sluicegate.cli.mcp:mcp",
     "tokens": "sluicegate.cli.tokens:tokens",
     "config": "sluicegate.cli.config:config",

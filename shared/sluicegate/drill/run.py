@@ -1,0 +1,207 @@
+"""One drill from its start to its judgement: calm, faults under load, calm, drain, a look, the end of all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from sluicegate.client import Client
+from sluicegate.dev.deployment import Deployment, Running
+from sluicegate.dev.kept_store import KeptStore
+from sluicegate.dev.processes import processes_with
+from sluicegate.drill.aftermath import Aftermath, defects, look
+from sluicegate.drill.drills import HEARTBEAT_SECONDS, LEASE_SECONDS, Drill, Size
+from sluicegate.drill.evidence import Evidence, Notes, now
+from sluicegate.drill.faults import Fault, Scene
+from sluicegate.drill.figures import Figures, Spread, figures
+from sluicegate.drill.judge import Check, broken_off, judge
+from sluicegate.drill.load import Producer
+from sluicegate.drill.scratch import MARK, scratch_plan, scratch_services
+from sluicegate.drill.screen import Progress
+from sluicegate.drill.slow_link import SlowLink
+from sluicegate.errors import SluicegateError
+from sluicegate.settings import Settings, load
+from sluicegate.store import Store, jobs
+
+DRAIN_SECONDS: Final = 60.0
+END_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.1
+CALL_SECONDS: Final = 5.0
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How a drill went. figures: None where it was broken off."""
+
+    drill: Drill
+    size: Size
+    jobs: int
+    faults: Sequence[Fault]
+    checks: Sequence[Check]
+    figures: Figures | None
+    store_bytes: int
+    seconds: float
+
+    @property
+    def held(self) -> bool:
+        return all(check.held for check in self.checks)
+
+    @property
+    def recovery(self) -> Spread | None:
+        """How long it took after its faults."""
+        return None if self.figures is None else self.figures.jobs_again or self.figures.service_again
+
+
+class DrillRun:
+    """deadline: on the monotonic clock; past it the drill has failed."""
+
+    def __init__(
+        self,
+        drill: Drill,
+        size: Size,
+        dice: random.Random,
+        folder: Path,
+        progress: Progress,
+        deadline: float,
+    ) -> None:
+        self._drill = drill
+        self._size = size
+        self._dice = dice
+        self._folder = folder
+        self._progress = progress
+        self._deadline = deadline
+        self._evidence = folder / "evidence"
+        self._scene: Scene | None = None
+        self._found: Aftermath | None = None
+        self._began = self._enough = 0.0
+
+    async def run(self) -> Outcome | None:
+        """How it went; None when a signal ended it. Nothing that it started is left then."""
+        started = time.monotonic()
+        self._evidence.mkdir(parents=True)
+        why = None
+        try:
+            await self._deployed()
+        except (SluicegateError, TimeoutError) as error:
+            why = error.detail if isinstance(error, SluicegateError) else "it took longer than its limit"
+        if why is None and self._found is None:
+            return None
+        left = await self._left()
+        evidence = Evidence.read(self._evidence)
+        faults = [] if self._scene is None else self._scene.faults
+        if self._found is None or why is not None:
+            checks, measured = [broken_off(why or "")], None
+        else:
+            self._found.left, self._found.defects = left, defects(self._log)
+            checks = judge(evidence, self._found, faults, asked=self._size.faults, late=self._drill.late)
+            measured = figures(evidence, faults, self._began, self._enough)
+        return Outcome(
+            drill=self._drill,
+            size=self._size,
+            jobs=len(evidence.acknowledged),
+            faults=faults,
+            checks=checks,
+            figures=measured,
+            store_bytes=0 if self._found is None else self._found.store_bytes,
+            seconds=round(time.monotonic() - started, 1),
+        )
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "services.log"
+
+    async def _deployed(self) -> None:
+        """Everything that needs the deployment; it ends with this."""
+        plan = scratch_plan(self._folder, LEASE_SECONDS)
+        link = SlowLink(lambda: _kept(deployment).store.port, self._dice)
+        with self._log.open("ab") as log:
+            async with link.serving():
+                port = link.port if self._drill.slow else None
+                chosen = scratch_services(plan, self._size.workers, self._evidence, port)
+                deployment = Deployment(plan, log, chosen)
+
+                async def session(running: Running) -> int:
+                    async with asyncio.timeout(self._deadline - time.monotonic()):
+                        await self._course(running, deployment, link)
+                    return 0
+
+                await deployment.run(session)
+
+    async def _course(self, running: Running, deployment: Deployment, link: SlowLink) -> None:
+        self._scene = Scene(
+            services=deployment.services,
+            evidence=self._evidence,
+            store=_kept(deployment),
+            link=link,
+            dice=self._dice,
+            count=self._size.faults,
+            gap_seconds=self._drill.gap_seconds,
+            lease_seconds=LEASE_SECONDS,
+            heartbeat_seconds=HEARTBEAT_SECONDS,
+            advance=lambda number: self._progress.faults(number, producer.acknowledged),
+        )
+        notes = Notes(self._evidence, "producer")
+        async with Client.from_url(running.url, timeout_seconds=CALL_SECONDS, retry_seconds=0.0) as client:
+            seconds = 2 * self._size.calm_seconds + self._size.faults * self._drill.fault_seconds
+            producer = Producer(client, notes, self._dice, jobs=self._size.jobs, seconds=seconds)
+            self._began = now()
+            producing = asyncio.create_task(producer.run(), name="producer")
+            try:
+                await asyncio.sleep(self._size.calm_seconds)
+                await self._drill.make(self._scene)
+                await asyncio.sleep(self._size.calm_seconds)
+                self._enough = now()
+                producer.enough()
+                await producing
+            finally:
+                producing.cancel()
+                await asyncio.wait([producing])
+        notes.close()
+        self._progress.draining(producer.acknowledged)
+        async with _opened(running) as store:
+            await _drained(store)
+            ids = [line.job for line in Evidence.read(self._evidence).acknowledged]
+            self._found = await look(store, ids)
+
+    async def _left(self) -> list[int]:
+        """Processes of the deployment that are still there, given a moment."""
+        deadline = time.monotonic() + END_SECONDS
+        while left := await processes_with(f"{MARK}={self._folder}"):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        return left
+
+
+@contextlib.asynccontextmanager
+async def _opened(running: Running) -> AsyncIterator[Store]:
+    """The store itself, without the slow way."""
+    settings = load(Settings, environ=running.plan.environment, flags={"redis_url": running.redis_url})
+    store = await Store.open(settings)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def _drained(store: Store) -> None:
+    """Return when nothing waits or runs, or after some time: what is left then is found by the judge."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while True:
+                counts = await jobs.counts(store)
+                if not (counts.queued or counts.delayed or counts.running or counts.stale_running):
+                    return
+                await asyncio.sleep(LOOK_SECONDS)
+
+
+def _kept(deployment: Deployment) -> KeptStore:
+    if deployment.store is None:
+        raise RuntimeError("a drill runs on a store of its own")
+    return deployment.store
