@@ -56,7 +56,7 @@ docs: setup ## build the site of the documentation in out/site, and fail for a w
 lock: setup ## resolve the dependencies into requirements.lock, keeping versions that still fit
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 \
 	    --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --constraint requirements.lock --generate-hashes --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra tracing --constraint requirements.lock --generate-hashes --universal --python-version 3.11 \
 	    --no-emit-index-url --no-header --no-annotate --quiet --output-file deploy/runtime.lock
 	printf 'hatchling\neditables\n' | $(BIN)/uv pip compile - --constraint requirements.lock --generate-hashes --universal \
 	    --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet --output-file deploy/build.lock

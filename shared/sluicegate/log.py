@@ -1,5 +1,7 @@
 """Logs are JSON lines on stderr, each with `ts`, `level`, `event` and the fields that were given.
 
+A line that is written inside a span also has its `trace_id` and `span_id`.
+
 The event is a fixed name to search for (`service_listening`), never a sentence with values in it: values
 are fields. Other libraries' records come out in the same form, as the event `library`.
 
@@ -18,6 +20,7 @@ from typing import Any, Final, TextIO
 import orjson
 
 from sluicegate.times import to_rfc3339
+from sluicegate.tracing import context as tracing
 
 LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -25,7 +28,9 @@ LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-RESERVED: Final = frozenset({"ts", "level", "event", "service", "logger", "error", "traceback"})
+RESERVED: Final = frozenset(
+    {"ts", "level", "event", "service", "logger", "error", "traceback", "trace_id", "span_id"}
+)
 
 
 class Log:
@@ -89,6 +94,8 @@ class JsonLines(logging.Formatter):
             line["message"] = record.getMessage()
         else:
             line |= {f"{name}_" if name in RESERVED else name: value for name, value in fields.items()}
+        if (context := tracing.current()) is not None:
+            line |= {"trace_id": context.trace_id, "span_id": context.span_id}
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
             line["traceback"] = self.formatException(record.exc_info)

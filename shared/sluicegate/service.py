@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import uvloop
 from prometheus_client import CollectorRegistry, start_http_server
 
-from sluicegate import log
+from sluicegate import log, tracing
 from sluicegate.errors import ConfigurationError, Forbidden, StoreError, Unauthenticated
 from sluicegate.metrics import describe_process
 from sluicegate.settings import Settings, SweeperSettings, WorkerSettings, load, unknown_variables
@@ -27,11 +27,16 @@ def run(name: str, kind: type[S], serve: Callable[[S], Coroutine[Any, Any, None]
         log.configure(name, settings.log_level)
         for variable in unknown_variables():
             log.log.warning("settings.unknown_variable", name=variable)
-        uvloop.run(serve(settings))
+        uvloop.run(_traced(name, settings, serve))
     except (ConfigurationError, StoreError, Unauthenticated, Forbidden) as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - the last word to whoever started it
         return 1
     return 0
+
+
+async def _traced(name: str, settings: S, serve: Callable[[S], Coroutine[Any, Any, None]]) -> None:
+    async with tracing.during(settings, name):
+        await serve(settings)
 
 
 @contextlib.contextmanager

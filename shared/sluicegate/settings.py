@@ -80,6 +80,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], says("lowest level that is logged")
     ] = "info"
+    tracing: Annotated[
+        bool,
+        says(
+            "record spans and send them by OTLP over HTTP; needs the extra `sluicegate[tracing]`. Where to, "
+            "and which, OpenTelemetry's own variables say (`OTEL_*`)"
+        ),
+    ] = False
 
     auth: Annotated[
         Literal["disabled", "required"],

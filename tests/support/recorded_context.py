@@ -38,6 +38,7 @@ from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
 from sluicegate.store.workers import Presence
 from sluicegate.times import now_ms, to_rfc3339
+from sluicegate.tracing import TraceContext
 from sluicegate.worker.attempt import RunningAttempt
 from sluicegate.worker.context import JobContext, WorkerParts
 from sluicegate.worker.outbox import Outbox
@@ -241,6 +242,7 @@ class _Claimed:
     def __init__(self, kept: Kept) -> None:
         self.job_id, self.token, self.worker_id = kept.job.id, kept.token, f"worker-{kept.token}"
         self._job = kept.job
+        self.trace: TraceContext | None = None
 
     def job(self) -> Job:
         return self._job

@@ -15,6 +15,7 @@ from services.worker.task import checkpoints, environment, recovery
 from services.worker.task.checkpoints import Diff
 from services.worker.task.healing import Healing
 from services.worker.task.run import TaskRun
+from sluicegate import tracing
 from sluicegate.worker.outcome import JobFailed
 from sluicegate.worker.process import CommandNotStarted, CommandResult
 
@@ -82,6 +83,7 @@ async def attempt(run: TaskRun, healing: Healing) -> Done | Failed | Interrupted
     limits = watch.limits
     if result.timed_out and limits.limit is None:
         return Interrupted()
+    tracing.spans().note(exit_code=result.exit_code, signal=result.signal, limit=limits.limit)
     if result.timed_out and limits.limit is not None:
         run.ctx.metrics.step_timeouts.labels(limits.limit).inc()
         found: Fault | None = fault.over_limit(limits.limit, result.output, run.runtime, allowed)
@@ -137,7 +139,10 @@ def _environment(run: TaskRun, healing: Healing) -> dict[str, str]:
         "PROMPT_FILE": str(place.prompt(index)),
         "INBOX": str(place.inbox),
     }
-    return environment.for_step(os.environ, ctx.settings, run.secrets.env, own)
+    step = environment.for_step(os.environ, ctx.settings, run.secrets.env, own)
+    # An agent that traces itself goes on from here, or from the job's producer where this worker does not.
+    trace = tracing.current() or ctx.trace
+    return step | trace.environment if trace else step
 
 
 async def _changes_so_far(run: TaskRun, index: int) -> Diff | None:

@@ -5,6 +5,7 @@ Neither sees the worker's settings (its token, its store), nor what would point 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +14,8 @@ from sluicegate.settings import PREFIX, WorkerSettings
 SILENT_SECONDS: Final = 120
 """A remote that says nothing for so long has gone; live ones send keepalives."""
 
+OWN_TRACING: Final = re.compile("TRACEPARENT|TRACESTATE|OTEL_SERVICE_NAME|OTEL_EXPORTER_OTLP_.*HEADERS")
+"""What is the worker's alone of its tracing: the trace it was started in, its name, its credential."""
 GIT_MAY_KEEP: Final = ("GIT_SSL_", "GIT_SSH", "GIT_HTTP_", "GIT_PROXY_")
 
 
@@ -20,7 +23,9 @@ def inherited(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if not name.startswith(PREFIX) and (not name.startswith("GIT_") or name.startswith(GIT_MAY_KEEP))
+        if not name.startswith(PREFIX)
+        and (not name.startswith("GIT_") or name.startswith(GIT_MAY_KEEP))
+        and not OWN_TRACING.fullmatch(name)
     }
 
 

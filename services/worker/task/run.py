@@ -14,6 +14,7 @@ from services.worker.task.git import Git, GitFailed
 from services.worker.task.inbox import Inbox
 from services.worker.task.secret_references import Secrets
 from services.worker.task.work_tree import WorkTree
+from sluicegate import tracing
 from sluicegate.errors import LeaseLost, SluicegateError, StoreError
 from sluicegate.operations.task_payload import Step, TaskPayload
 from sluicegate.times import now_ms, to_rfc3339
@@ -104,6 +105,10 @@ class TaskRun:
 
     async def stage(self, name: str, work: Callable[[TaskRun], Awaitable[None]]) -> None:
         """Do one stage: its events around it, its log stored however it ends."""
+        with tracing.spans().stage(name):
+            await self._stage(name, work)
+
+    async def _stage(self, name: str, work: Callable[[TaskRun], Awaitable[None]]) -> None:
         await self.ctx.checkpoint(stage=name, log_path=self.place.stage_log(name))
         await self.ctx.event("task.stage.started", f"Stage {name} started", stage=name)
         began = time.monotonic()

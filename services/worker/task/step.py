@@ -11,6 +11,7 @@ from services.worker.task.attempt import Done, Interrupted, attempt
 from services.worker.task.hard_reset import hard_reset
 from services.worker.task.healing import Healing
 from services.worker.task.run import TaskRun
+from sluicegate import tracing
 from sluicegate.worker.outcome import JobFailed, JobReleased
 
 
@@ -28,14 +29,19 @@ async def run_step(run: TaskRun, index: int, how: ComeBy) -> ComeBy:
     Returns how the next step's first attempt comes about. Raises JobFailed when this one has failed for good,
     or for this attempt of the job.
     """
-    await run.checkpoint(index)
-    healing, began = Healing(run, index), time.monotonic()
+    with tracing.spans().step(index, run.task.task.steps[index].id):
+        await run.checkpoint(index)
+        return await _to_its_end(run, Healing(run, index), how)
+
+
+async def _to_its_end(run: TaskRun, healing: Healing, how: ComeBy) -> ComeBy:
+    began = time.monotonic()
     await healing.story.started(healing.next_attempt)
     try:
         done = await _attempts(run, healing, how)
         if isinstance(done, ComeBy):
             return done
-        await checkpoints.save(run, index, healing.budget.begun, done.diff, done.summary)
+        await checkpoints.save(run, healing.index, healing.budget.begun, done.diff, done.summary)
     except JobFailed as error:
         await healing.story.failed(healing.budget.begun, error, healing.budget.last)
         raise
@@ -62,7 +68,20 @@ async def _attempts(run: TaskRun, healing: Healing, how: ComeBy) -> Done | ComeB
             raise await healing.give_up()
         await run.inbox.fetch()
         await healing.begin(how.strategy)
-        healing.told = prompt.write(run, healing, rebuilt=how.rebuilt, wish=how.wish)
+        outcome = await _attempt(run, healing, how)
+        if isinstance(outcome, Done):
+            return outcome
+        how = outcome
+        if how.strategy == "hard_reset":
+            await healing.count_hard_reset()
+            with tracing.spans().hard_reset():
+                await hard_reset(run, healing.index)
+
+
+async def _attempt(run: TaskRun, healing: Healing, how: ComeBy) -> Done | ComeBy:
+    """What the attempt that has begun has done, or how the next one comes about."""
+    healing.told = prompt.write(run, healing, rebuilt=how.rebuilt, wish=how.wish)
+    with tracing.spans().step_attempt(healing.index, healing.budget.begun, how.strategy) as span:
         try:
             outcome = await attempt(run, healing)
         except JobReleased:
@@ -71,15 +90,16 @@ async def _attempts(run: TaskRun, healing: Healing, how: ComeBy) -> Done | ComeB
         match outcome:
             case Done():
                 await healing.succeeded(outcome.diff, outcome.summary)
+                span.note(outcome="finished")
                 return outcome
             case Interrupted():
                 await healing.interrupted()
-                how = ComeBy("operator", rebuilt=False)
-            case _:
-                move = await healing.failed(outcome.fault, outcome.diff)
-                if move.strategy is None or move.strategy == "queue_retry":
-                    raise healing.end(outcome.fault, move)
-                if move.strategy == "hard_reset":
-                    await healing.count_hard_reset()
-                    await hard_reset(run, healing.index)
-                how = ComeBy(move.strategy, rebuilt=move.strategy == "hard_reset")
+                span.note(outcome="interrupted")
+                return ComeBy("operator", rebuilt=False)
+        move = await healing.failed(outcome.fault, outcome.diff)
+        last = healing.budget.last
+        span.failed(last.failure_class if last else outcome.fault.failure_class)
+        span.note(next=move.strategy or "none")
+    if move.strategy is None or move.strategy == "queue_retry":
+        raise healing.end(outcome.fault, move)
+    return ComeBy(move.strategy, rebuilt=move.strategy == "hard_reset")

@@ -23,6 +23,7 @@ from sluicegate.client.transport import Change, Results, Transport
 from sluicegate.errors import Invalid
 from sluicegate.model import Event, Job, NewJob
 from sluicegate.operations.answers import Listed, ManyAnswer
+from sluicegate.tracing.producer import enqueueing
 
 if TYPE_CHECKING:
     from sluicegate.operations.reasons import Why
@@ -143,7 +144,9 @@ class Client(Pausing):
             raise TypeError("give a job or the fields of one")
         if job is None:
             job = {_camel(name): value for name, value in fields.items()}
-        return await self._transport.enqueue(_document(job))
+        named = _fields(job)
+        with enqueueing(named.get("type"), job_id=named.get("id")):
+            return await self._transport.enqueue(_document(named))
 
     async def enqueue_many(self, jobs: Sequence[AnyJob]) -> Results:
         """For each job in order: the job as it was accepted, or the error that refused it.
@@ -152,8 +155,10 @@ class Client(Pausing):
         raises, and the batches before it stand.
         """
         results: Results = []
-        for batch in batches([_document(job) for job in jobs]):
-            results += await self._transport.enqueue_many(batch)
+        documents = [_document(_fields(job)) for job in jobs]
+        with enqueueing(None, count=len(documents)):
+            for batch in batches(documents):
+                results += await self._transport.enqueue_many(batch)
         return results
 
     async def get(self, job_id: str) -> Job:
@@ -353,11 +358,15 @@ def _parts(ids: Sequence[str] | None) -> Iterator[Sequence[str] | None]:
         yield ids[start : start + IDS_PER_CALL]
 
 
-def _document(job: AnyJob) -> bytes:
-    """The job's JSON, with an id unless it has an id or a key: so that a repeat finds the first."""
-    fields = msgspec.to_builtins(job) if isinstance(job, NewJob) else dict(job)
+def _fields(job: AnyJob) -> dict[str, Any]:
+    """The job's own, and an id unless it has an id or a key: so that a repeat finds the first."""
+    fields: dict[str, Any] = msgspec.to_builtins(job) if isinstance(job, NewJob) else dict(job)
     if fields.get("id") is None and fields.get("idempotencyKey") is None:
         fields["id"] = str(uuid_utils.uuid7())
+    return fields
+
+
+def _document(fields: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(fields)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:

@@ -15,6 +15,7 @@ from typing import Final, Literal
 from aiohttp import web
 from msgspec import Struct
 
+from sluicegate import tracing
 from sluicegate.auth.identities import Identities
 from sluicegate.errors import ConfigurationError
 from sluicegate.http import description
@@ -25,6 +26,7 @@ from sluicegate.http.long_requests import LongRequests
 from sluicegate.http.origin import is_loopback
 from sluicegate.http.rate_limits import RateLimits
 from sluicegate.http.replies import reply
+from sluicegate.http.spans import traced
 from sluicegate.log import log
 from sluicegate.metrics import CONTENT_TYPE, ServerMetrics
 from sluicegate.service import until_signalled
@@ -43,7 +45,8 @@ def application(
     metrics: ServerMetrics | None = None,
 ) -> web.Application:
     """An app with `endpoints`, health, metrics and its description. The store stays the caller's to close."""
-    app = web.Application(middlewares=[edge], client_max_size=settings.max_body_bytes)
+    middlewares = [traced, edge] if tracing.is_on() else [edge]
+    app = web.Application(middlewares=middlewares, client_max_size=settings.max_body_bytes)
     app[SETTINGS] = settings
     app[STORE] = store
     app[METRICS] = metrics or ServerMetrics()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, NamedTuple, Protocol
 
 TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[!-~]{0,200})?")
@@ -106,13 +106,6 @@ def current() -> TraceContext | None:
 def of_request(headers: Headers) -> TraceContext | None:
     """What a job belongs to that a request enqueues: the service's own span, else what the caller brings."""
     return current() or from_headers(headers)
-
-
-def environment(job: TraceContext | None, inherited: Mapping[str, str]) -> dict[str, str]:
-    """`inherited` for a command that works for this job, with what lets its own tracing go on from here."""
-    own = {name: value for name, value in inherited.items() if name not in ("TRACEPARENT", "TRACESTATE")}
-    context = current() or job
-    return {**own, **context.environment} if context else own
 
 
 def _state(values: Iterable[str | None]) -> str:

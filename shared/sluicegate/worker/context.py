@@ -20,6 +20,7 @@ from sluicegate.store.claims import Lease
 from sluicegate.store.controls import Matter, Outcome
 from sluicegate.store.events import Append
 from sluicegate.store.shelves import Artifact, StepCheckpoint
+from sluicegate.tracing import TraceContext
 from sluicegate.worker import standing_still
 from sluicegate.worker.attempt import RunningAttempt
 from sluicegate.worker.holds import Holds
@@ -92,6 +93,11 @@ class JobContext:
         if self._job is None:
             self._job = self._attempt.claimed.job()
         return self._job
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace that the job's producer began."""
+        return self._attempt.claimed.trace
 
     @property
     def worker_id(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from sluicegate import tracing
 from sluicegate.guard_hits import GuardHits
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.store.endings import Cancelled, Complete, Ending, Fail
@@ -32,6 +33,7 @@ class Measures:
 
     def claimed(self, found: Found) -> None:
         """One claim was answered."""
+        tracing.spans().claimed(found.attempts, found.seconds)
         if self._jobs is None:
             return
         paused = found.system.workers_paused or found.pause is not None

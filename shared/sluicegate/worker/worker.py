@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 import sluicegate
 from sluicegate import log as logs
+from sluicegate import tracing
 from sluicegate.errors import ConfigurationError, Forbidden, RequestError, SluicegateError, Unauthenticated
 from sluicegate.metrics import WorkerMetrics
 from sluicegate.model import Policy, SystemState
@@ -148,17 +149,21 @@ class Worker:
             raise ConfigurationError("this worker has no handlers: register at least one")
         policy = self._policy()
         with self._signals(handle_signals):
-            await self._transport.open()
-            try:
-                await _end_abandoned()
-                workspaces = Workspaces(self.settings.workspaces)
-                try:
-                    await self._work(policy, workspaces)
-                finally:
-                    workspaces.close()
-            finally:
-                await self._transport.close()
+            async with tracing.during(self.settings, "worker"):
+                await self._run(policy)
         log.info("worker.stopped", worker=self._transport.worker_id)
+
+    async def _run(self, policy: Policy) -> None:
+        await self._transport.open()
+        try:
+            await _end_abandoned()
+            workspaces = Workspaces(self.settings.workspaces)
+            try:
+                await self._work(policy, workspaces)
+            finally:
+                workspaces.close()
+        finally:
+            await self._transport.close()
 
     async def _work(self, policy: Policy, workspaces: Workspaces) -> None:
         """From the first claim until every attempt has ended and its ending is written."""
@@ -235,7 +240,9 @@ class Worker:
         if limit := attempt.claimed.max_run_seconds:
             timer = loop.call_later(limit, self._attempts.interrupt, attempt, "run_timeout")
         try:
-            ending = await run_attempt(attempt, self._handlers[attempt.claimed.type], context)
+            with tracing.spans().attempt(attempt.claimed) as span:
+                ending = await run_attempt(attempt, self._handlers[attempt.claimed.type], context)
+                span.ended(ending)
             if ending is not None:
                 self._outbox.add_ending(ending)
                 self._measures.ended(attempt, ending, loop.time() - began)

@@ -6,7 +6,7 @@ import pytest
 from multidict import CIMultiDict
 
 from sluicegate.tracing import TraceContext, from_headers, from_text, parsed
-from sluicegate.tracing.context import MAX_STATE, environment
+from sluicegate.tracing.context import MAX_STATE
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -20,6 +20,8 @@ def test_a_context_is_read_and_kept_as_one_text() -> None:
     assert found.text == f"{PARENT} a=1,b=2"
     assert from_text(found.text) == found
     assert from_text(PARENT) == TraceContext(PARENT)
+    assert found.environment == {"TRACEPARENT": PARENT, "TRACESTATE": "a=1,b=2"}
+    assert TraceContext(PARENT).headers == {"traceparent": PARENT}
 
 
 def test_a_request_without_one_brings_none() -> None:
@@ -73,12 +75,3 @@ def test_a_long_state_loses_its_last_members() -> None:
     kept = found.tracestate.split(",")
     assert kept == members[: len(kept)]
     assert MAX_STATE - 65 < len(found.tracestate) <= MAX_STATE
-
-
-def test_a_command_works_in_the_trace_of_its_job() -> None:
-    """And not in that which the worker itself was started in."""
-    inherited = {"PATH": "/bin", "TRACEPARENT": "of the worker", "TRACESTATE": "x=1"}
-    assert environment(None, inherited) == {"PATH": "/bin"}
-    assert environment(TraceContext(PARENT), inherited) == {"PATH": "/bin", "TRACEPARENT": PARENT}
-    found = environment(TraceContext(PARENT, "a=1"), inherited)
-    assert found == {"PATH": "/bin", "TRACEPARENT": PARENT, "TRACESTATE": "a=1"}
