@@ -10,9 +10,8 @@ import hmac
 from collections.abc import Mapping, Sequence
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sluicegate.auth.bearer import Bearer
 from sluicegate.auth.identity import Access, Identity, Role, Session
 from sluicegate.auth.sessions import COOKIE, Sessions
 from sluicegate.auth.tokens import Presented, parse
@@ -21,6 +20,9 @@ from sluicegate.gathering import Gathering
 from sluicegate.settings import ServerSettings
 from sluicegate.store import Store, tokens
 from sluicegate.store.tokens import Found
+
+if TYPE_CHECKING:
+    from sluicegate.auth.bearer import Bearer
 
 WORKER_HEADERS: Final = ("X-Worker-Token", "X-MoonMind-Worker-Token")
 BOOTSTRAP_USER: Final = "bootstrap-admin"
@@ -33,8 +35,7 @@ class Identities:
         self._settings = settings
         self._open = settings.auth == "disabled"
         self._anybody = Identity(user_id=settings.default_user_id, role="admin")
-        oidc = settings.oidc_jwks_url or settings.oidc_issuer or settings.oidc_audience
-        self._bearer = Bearer(settings) if oidc else None
+        self._bearer = _verifier(settings)
         self.sessions = Sessions(settings.session_key)
         self._records: Gathering[str, Found] = Gathering(partial(tokens.find, store))
 
@@ -129,6 +130,15 @@ class Identities:
         if record.grant is not None:
             return Identity(user_id=record.grant.worker_id, role="worker", grant=record.grant)
         return Identity(user_id=record.user_id or record.id, role=record.role or "viewer", token_id=record.id)
+
+
+def _verifier(settings: ServerSettings) -> Bearer | None:
+    """Of an identity provider's tokens, where one is set."""
+    if not (settings.oidc_jwks_url or settings.oidc_issuer or settings.oidc_audience):
+        return None
+    from sluicegate.auth.bearer import Bearer  # with its cryptography a fifth of a service's start
+
+    return Bearer(settings)
 
 
 def _worker_token(headers: Mapping[str, str]) -> str | None:

@@ -12,7 +12,6 @@ import secrets
 import time
 from typing import Final
 
-import jwt
 import msgspec
 
 from sluicegate.auth.identity import Identity, OperatorRole, Session
@@ -32,6 +31,8 @@ class Sessions:
 
     def begin(self, user_id: str, role: OperatorRole, *, token_id: str | None = None) -> tuple[str, Session]:
         """The cookie's text, and what it says."""
+        import jwt  # a tenth of a second, which only a login is worth
+
         now = int(time.time())
         session = Session(
             sub=user_id, role=role, csrf=secrets.token_urlsafe(24), iat=now, exp=now + SECONDS, tok=token_id
@@ -41,6 +42,8 @@ class Sessions:
 
     def read(self, text: str) -> Session:
         """Raises Unauthenticated for what we did not sign, and for what has ended."""
+        import jwt
+
         try:
             claims = jwt.decode(
                 text, self._key, algorithms=[_ALGORITHM], audience=_AUDIENCE, options={"require": ["exp"]}

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 HERE: Final = Path(__file__).parent / "docs"
@@ -20,6 +19,8 @@ SERVER: Final = "http://127.0.0.1:8080"
 
 def render(document: dict[str, Any]) -> str:
     """The whole page of an OpenAPI document that `openapi.document` or `openapi.merged` made."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # who only serves the API needs none
+
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
