@@ -33,7 +33,7 @@ def time_of(call: Call, reply: Reply) -> int:
 
 def _enqueue(model: Model, call: Call, reply: Reply) -> None:
     words = []
-    for job_id, lane, spec, delay_ms, due_ms, most, run_ms, unique, fingerprint in call.items:
+    for job_id, lane, spec, delay_ms, due_ms, most, run_ms, unique, fingerprint, _ in call.items:
         assert due_ms < 0, "the model knows no times of the calendar"
         job = ModelJob(job_id, Lane.parse(lane), spec, most, run_ms or None)
         words.append(model.accept(job, key=unique, fingerprint=fingerprint, delay_ms=delay_ms))
