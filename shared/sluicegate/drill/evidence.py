@@ -41,10 +41,11 @@ class Started(Struct, frozen=True, tag="started"):
 
 
 class Returned(Struct, frozen=True, tag="returned"):
-    """The handler came to its end and asks for the job's completion."""
+    """The handler came to its end. done: it asks for the job's completion; else it raised."""
 
     job: str
     token: int
+    done: bool
     at: float
 
 
@@ -115,6 +116,13 @@ def life_of(worker: str, pid: int) -> str:
 
 def notes_of(folder: Path, name: str) -> Path:
     return folder / f"{name}{SUFFIX}"
+
+
+def in_flight(path: Path) -> int:
+    """How many attempts have begun and not ended, by the notes of one process."""
+    lines = list(_lines(path.read_bytes()))
+    begun = {(line.job, line.token) for line in lines if isinstance(line, Started)}
+    return len(begun - {(line.job, line.token) for line in lines if isinstance(line, Returned)})
 
 
 def now() -> float:

@@ -16,11 +16,12 @@ from msgspec import Struct, field
 from sluicegate.dev.kept_store import KeptStore
 from sluicegate.dev.processes import processes_with
 from sluicegate.dev.service_process import ServiceProcess
-from sluicegate.drill.evidence import LIFE, life_of, notes_of, now
+from sluicegate.drill.evidence import LIFE, in_flight, life_of, notes_of, now
 from sluicegate.drill.slow_link import SlowLink
 
 GONE_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.05
+JOB_SECONDS: Final = 3.0
 ON_WORKERS: Final = 0.8
 """So many of the kills hit a worker; the others one of the services."""
 
@@ -76,6 +77,17 @@ class Scene(Struct, kw_only=True):
                 return process, pid
             await asyncio.sleep(LOOK_SECONDS)
 
+    async def victim_at_work(self) -> tuple[ServiceProcess, int]:
+        """A worker in the middle of a job, if it comes to have one soon."""
+        process, pid = await self.victim(worker=True)
+        notes = notes_of(self.evidence, life_of(process.service.name, pid))
+        deadline = now() + JOB_SECONDS
+        while now() < deadline:
+            if in_flight(notes):
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        return process, pid
+
     def _works(self, process: ServiceProcess, pid: int) -> bool:
         return notes_of(self.evidence, life_of(process.service.name, pid)).exists()
 
@@ -100,12 +112,12 @@ async def freeze(scene: Scene) -> None:
     """SIGSTOP of a worker until its leases are over and its jobs are others', then SIGCONT."""
 
     async def make(_: int) -> Fault:
-        process, pid = await scene.victim(worker=True)
+        process, pid = await scene.victim_at_work()
         began = now()
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
             try:
-                await asyncio.sleep(scene.dice.uniform(1.4, 2.2) * scene.lease_seconds)
+                await asyncio.sleep(scene.dice.uniform(1.6, 2.2) * scene.lease_seconds)
             finally:
                 os.kill(pid, signal.SIGCONT)
         name = process.service.name

@@ -59,9 +59,9 @@ def _jobs(evidence: Evidence, found: Aftermath) -> list[Check]:
     total = sum(found.counts.values())
     extra = [] if total == len(acknowledged) else [f"the statuses hold {total} jobs in all"]
     return [
-        _check("No acknowledged job is lost", f"{len(acknowledged)} acknowledged", lost),
-        _check("Each job has ended", f"{len(there)} jobs", unfinished),
-        _check("Each job has ended as it should", f"{len(there)} jobs", other),
+        _check("No acknowledged job is lost", f"{len(acknowledged):,} acknowledged", lost),
+        _check("Each job has ended", f"{len(there):,} jobs", unfinished),
+        _check("Each job has ended as it should", f"{len(there):,} jobs", other),
         _check("Each job has exactly one status, and no other job is there", _counted(found.counts), extra),
     ]
 
@@ -77,7 +77,7 @@ def _completions(evidence: Evidence, found: Aftermath) -> list[Check]:
         for job in accepted
         if job not in found.jobs or found.jobs[job].status != "succeeded"
     ]
-    returned = {line.job for line in evidence.returned}
+    returned = {line.job for line in evidence.returned if line.done}
     succeeded = [job for job, each in found.jobs.items() if each.status == "succeeded"]
     unrun = [job for job in succeeded if job not in returned]
     first = {job: min(told.at for told in tokens.values()) for job, tokens in accepted.items()}
@@ -86,12 +86,14 @@ def _completions(evidence: Evidence, found: Aftermath) -> list[Check]:
         for line in evidence.started
         if line.job in first and line.at > first[line.job]
     ]
-    number = f"{len(accepted)} accepted completions"
+    number = f"{len(accepted):,} accepted completions"
     return [
         _check("No job has two accepted completions", number, twice),
         _check("An accepted completion stays", number, undone),
-        _check("What succeeded was run to its end", f"{len(succeeded)} succeeded", unrun),
-        _check("Nothing runs again after its accepted completion", f"{len(evidence.started)} starts", again),
+        _check("What succeeded was run to its end", f"{len(succeeded):,} succeeded", unrun),
+        _check(
+            "Nothing runs again after its accepted completion", f"{len(evidence.started):,} starts", again
+        ),
     ]
 
 
@@ -113,12 +115,18 @@ def _attempts(evidence: Evidence, found: Aftermath, *, late: bool) -> list[Check
         if max(each.attempt, most.get(job, 0)) > each.max_attempts
     ]
     refused = [told for told in evidence.told if not told.accepted]
-    none = ["none was made, so nothing is proved"] if late and not refused else []
+    stale = [
+        f"{told.job}: token {told.token} was accepted when {newest[told.job]} had begun"
+        for told in evidence.told
+        if told.accepted and told.token < newest.get(told.job, 0)
+    ]
+    if late and not refused:
+        stale.append("none was made, so nothing is proved")
     return [
-        _check("No attempt is handed out twice", f"{len(starts)} attempts", doubled),
-        _check("Tokens of a job only grow", f"{len(starts)} attempts", backwards),
-        _check("No job has more attempts than it may", f"{len(found.jobs)} jobs", beyond),
-        _check("Late completions are refused", f"{len(refused)} refused", none),
+        _check("No attempt is handed out twice", f"{len(starts):,} attempts", doubled),
+        _check("Tokens of a job only grow", f"{len(starts):,} attempts", backwards),
+        _check("No job has more attempts than it may", f"{len(found.jobs):,} jobs", beyond),
+        _check("Late completions are refused", f"{len(refused):,} refused", stale),
     ]
 
 
@@ -127,15 +135,15 @@ def _traces(evidence: Evidence, found: Aftermath, faults: Sequence[Fault], asked
     left = [f"{fault.life}: {_listed(fault.left)}" for fault in killed if fault.left]
     running = found.counts.get("running", 0) + found.counts.get("stale_running", 0)
     held = [f"{running} jobs run"] if running else []
-    missing = [f"{len(faults)} of {asked}"] if len(faults) < asked else []
+    missing = [f"{len(faults):,} of {asked}"] if len(faults) < asked else []
     return [
-        _check("No lease is left", f"{len(found.jobs)} jobs", held),
-        _check("Doctor finds nothing that differs", f"{sum(found.counts.values())} jobs", found.differs),
-        _check("No process of a killed worker lives on", f"{len(killed)} workers killed", left),
+        _check("No lease is left", f"{len(found.jobs):,} jobs", held),
+        _check("Doctor finds nothing that differs", f"{sum(found.counts.values()):,} jobs", found.differs),
+        _check("No process of a killed worker lives on", f"{len(killed):,} workers killed", left),
         _check("No process of the deployment lives on", "all looked for", [str(pid) for pid in found.left]),
         _check("No process logged a defect", "all logs", found.defects),
-        _check("All faults were made", f"{len(faults)} faults", missing),
-        _check("The evidence is whole", f"{len(evidence.started)} starts", evidence.damaged),
+        _check("All faults were made", f"{len(faults):,} faults", missing),
+        _check("The evidence is whole", f"{len(evidence.started):,} starts", evidence.damaged),
     ]
 
 
@@ -144,7 +152,7 @@ def _check(promise: str, measured: str, broken: Sequence[str]) -> Check:
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {status}" for status, number in counts.items() if number) or "no jobs"
+    return ", ".join(f"{number:,} {status}" for status, number in counts.items() if number) or "no jobs"
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from typing import Any, Final
 
 import uuid_utils
@@ -22,34 +23,47 @@ KINDS: Final = {"drill.brief": 90, "drill.command": 4, "drill.flaky": 4, "drill.
 """Types, by how often."""
 
 
+class Pace:
+    """How much of a drill is over: it has stages of about so many seconds, and goes on with `step`.
+
+    A stage that takes longer, as on a busy machine, ends no sooner: the load goes by this.
+    """
+
+    def __init__(self, stages: Sequence[float]) -> None:
+        self._stages = stages
+        self._number = 0
+        self._since = now()
+
+    def step(self) -> None:
+        self._number += 1
+        self._since = now()
+
+    @property
+    def share(self) -> float:
+        over = sum(self._stages[: self._number])
+        if self._number < len(self._stages):
+            over += min(now() - self._since, self._stages[self._number])
+        return over / sum(self._stages)
+
+
 class Producer:
-    """Enqueues through the API: `jobs` in `seconds` or more, at that pace until it is told to stop.
+    """Enqueues so many jobs through the API, each when its share of the drill is over.
 
     A call that failed, or whose answer was lost, is made again with the same ids until it is answered.
     """
 
-    def __init__(
-        self, client: Client, notes: Notes, dice: random.Random, *, jobs: int, seconds: float
-    ) -> None:
+    def __init__(self, client: Client, notes: Notes, dice: random.Random, *, jobs: int, pace: Pace) -> None:
         self._client = client
         self._notes = notes
         self._dice = dice
         self._jobs = jobs
-        self._pace = jobs / seconds
-        self._enough = asyncio.Event()
+        self._pace = pace
         self.acknowledged = 0
 
-    def enough(self) -> None:
-        self._enough.set()
-
     async def run(self) -> None:
-        """Return when enough is acknowledged. Raises SluicegateError when a job is refused for good."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        while not self._enough.is_set() or self.acknowledged < self._jobs:
-            due = int(self._pace * (loop.time() - began)) - self.acknowledged
-            if self._enough.is_set():
-                due = self._jobs - self.acknowledged
+        """Return when all are acknowledged. Raises SluicegateError when a job is refused for good."""
+        while self.acknowledged < self._jobs:
+            due = int(self._jobs * self._pace.share) - self.acknowledged
             if due > 0:
                 await self._put([self._new_job() for _ in range(due)])
             await asyncio.sleep(TICK_SECONDS)
@@ -87,6 +101,5 @@ class Producer:
             id=str(uuid_utils.uuid7()),
             type=kind,
             payload=payload,
-            priority=self._dice.choice((0, 0, 0, 5, -5)),
             max_attempts=HOPELESS_ATTEMPTS if kind == "drill.hopeless" else MAX_ATTEMPTS,
         )

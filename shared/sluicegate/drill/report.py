@@ -148,6 +148,11 @@ def _section(outcome: Outcome) -> list[str]:
         rows = [[what, *_spread(each)] for what, each in spreads.items() if each is not None]
         if rows:
             lines += ["", *_table(["recovery, in seconds", "number", "p50", "p95", "max"], rows)]
+    if outcome.store_bytes:
+        lines += [
+            "",
+            f"In the end the store held {outcome.jobs:,} jobs in {outcome.store_bytes / 1e6:.1f} MB.",
+        ]
     return lines
 
 

@@ -22,7 +22,7 @@ from sluicegate.drill.evidence import Evidence, Notes, now
 from sluicegate.drill.faults import Fault, Scene
 from sluicegate.drill.figures import Figures, Spread, figures
 from sluicegate.drill.judge import Check, broken_off, judge
-from sluicegate.drill.load import Producer
+from sluicegate.drill.load import Pace, Producer
 from sluicegate.drill.scratch import MARK, scratch_plan, scratch_services
 from sluicegate.drill.screen import Progress
 from sluicegate.drill.slow_link import SlowLink
@@ -134,6 +134,13 @@ class DrillRun:
                 await deployment.run(session)
 
     async def _course(self, running: Running, deployment: Deployment, link: SlowLink) -> None:
+        calm = self._size.calm_seconds
+        pace = Pace([calm, *[self._drill.fault_seconds] * self._size.faults, calm])
+
+        def advance(number: int) -> None:
+            pace.step()
+            self._progress.faults(number, producer.acknowledged)
+
         self._scene = Scene(
             services=deployment.services,
             evidence=self._evidence,
@@ -144,20 +151,20 @@ class DrillRun:
             gap_seconds=self._drill.gap_seconds,
             lease_seconds=LEASE_SECONDS,
             heartbeat_seconds=HEARTBEAT_SECONDS,
-            advance=lambda number: self._progress.faults(number, producer.acknowledged),
+            advance=advance,
         )
         notes = Notes(self._evidence, "producer")
         async with Client.from_url(running.url, timeout_seconds=CALL_SECONDS, retry_seconds=0.0) as client:
-            seconds = 2 * self._size.calm_seconds + self._size.faults * self._drill.fault_seconds
-            producer = Producer(client, notes, self._dice, jobs=self._size.jobs, seconds=seconds)
+            producer = Producer(client, notes, self._dice, jobs=self._size.jobs, pace=pace)
             self._began = now()
             producing = asyncio.create_task(producer.run(), name="producer")
             try:
-                await asyncio.sleep(self._size.calm_seconds)
+                await asyncio.sleep(calm)
+                pace.step()
                 await self._drill.make(self._scene)
-                await asyncio.sleep(self._size.calm_seconds)
+                await asyncio.sleep(calm)
                 self._enough = now()
-                producer.enough()
+                pace.step()
                 await producing
             finally:
                 producing.cancel()

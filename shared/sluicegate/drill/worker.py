@@ -114,9 +114,13 @@ def witnessed(handle: Handler, notes: Notes, life: str) -> Handler:
     async def run(ctx: JobContext) -> str | None:
         job = ctx.job
         notes.write(Started(job.id, ctx.lease_token, job.attempt, life, now()))
-        result = await handle(ctx)
-        notes.write(Returned(job.id, ctx.lease_token, now()))
-        return result
+        done = False
+        try:
+            result = await handle(ctx)
+            done = True
+            return result
+        finally:
+            notes.write(Returned(job.id, ctx.lease_token, done, now()))
 
     return run
 

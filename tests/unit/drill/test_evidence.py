@@ -8,7 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sluicegate.drill.evidence import Acknowledged, Evidence, Notes, Started, Told
+from sluicegate.drill.evidence import (
+    Acknowledged,
+    Evidence,
+    Notes,
+    Returned,
+    Started,
+    Told,
+    in_flight,
+    notes_of,
+)
 
 KILLED = """
 import os, signal, sys
@@ -54,3 +63,13 @@ def test_half_a_last_line_is_a_killed_process_and_anything_else_is_damage(tmp_pa
     with file.open("ab") as more:
         more.write(b"\n")
     assert Evidence.read(tmp_path).damaged[0].startswith("worker.jsonl: ")
+
+
+def test_the_notes_of_a_worker_tell_what_it_runs(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "worker-1-10")
+    for token in (1, 2, 3):
+        notes.write(Started("a", token, token, "worker-1-10", 1.0))
+    notes.write(Returned("a", 1, False, 2.0))
+    notes.write(Returned("a", 3, True, 2.0))
+    assert in_flight(notes_of(tmp_path, "worker-1-10")) == 1
+    notes.close()
