@@ -1,8 +1,8 @@
 """The span of a request: of each that changes something, in the trace that its caller brings.
 
-What a worker says of its job (claims, heartbeats, events, endings) has one only when it brings a trace, as it
-does from within an attempt: by itself it would be a trace of its own, several times a minute. What waited
-because it was asked to has none: its length says nothing.
+What a worker says of its job has none: claims, heartbeats and what its terminal shows come many times a
+minute, for hours, and the worker's own spans tell its story. Nor has what waited because it was asked to: its
+length says nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sluicegate.http.origin import READING
 @web.middleware
 async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
     endpoint = request.app[ENDPOINTS].of(request)
-    parent = tracing.from_headers(request.headers)
-    if request.method in READING or endpoint is None or (endpoint.may == "worker" and parent is None):
+    if request.method in READING or endpoint is None or endpoint.may == "worker":
         return await handler(request)
+    parent = tracing.from_headers(request.headers)
     with tracing.spans().request(request.method, route(request), parent) as span:
         try:
             response = await handler(request)
