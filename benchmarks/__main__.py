@@ -42,13 +42,14 @@ from benchmarks import (
     step_overhead,
     streams,
     terminal,
+    traced,
 )  # fmt: skip
 from benchmarks.report import Measured, Report
 from benchmarks.subject import WARM_UP, Round, Scale, Subject, Unmeasured, figures
 from sluicegate.errors import SluicegateError
 
 SUBJECTS: Final = (
-    ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, observed.SUBJECT, *pickup.SUBJECTS,
+    ceiling.SUBJECT, enqueue.SUBJECT, drain.SUBJECT, observed.SUBJECT, traced.SUBJECT, *pickup.SUBJECTS,
     *cancel.SUBJECTS, *cancel_ends.SUBJECTS, *pause.SUBJECTS, pause_seen.SUBJECT, *quiesce.SUBJECTS,
     *over_http.SUBJECTS, streams.SUBJECT, long_polls.SUBJECT,
     artifact.SUBJECT, idle.SUBJECT, memory.SUBJECT,

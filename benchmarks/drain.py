@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Final, NamedTuple
+
+import psutil
 
 from benchmarks.ceiling import READ_AND_ACK, rate, reads_and_acks
+from benchmarks.programs import Program
 from benchmarks.rig import Rig, fill, finished
 from benchmarks.subject import Reading, Round, Scale, Subject, Unmeasured
 from sluicegate.store import Store, jobs
@@ -13,6 +17,7 @@ from sluicegate.store.jobs import JobFilter
 from sluicegate.times import from_rfc3339
 
 SLOTS: Final = 200
+NONE: Final[Mapping[str, str]] = {}
 DRAIN: Final = rate("drain by one worker, 200 slots", target=20_000, ceiling=READ_AND_ACK)
 
 
@@ -37,6 +42,43 @@ async def seconds_taken(store: Store, first: str) -> float:
     if began is None or ended is None:
         raise Unmeasured("a finished job lacks its times")
     return (from_rfc3339(ended) - from_rfc3339(began)) / 1000
+
+
+class Drained(NamedTuple):
+    """jobs/s, and the worker's processor time in µs for each job."""
+
+    rate: float
+    spent: float
+
+
+async def drained(
+    rig: Rig,
+    number: int,
+    *,
+    settings: Mapping[str, str] = NONE,
+    environment: Mapping[str, str] = NONE,
+    beside: Callable[[Program], AbstractAsyncContextManager[object]] = nullcontext,
+) -> Drained:
+    """Of one worker that begins on a full queue. beside: what goes on meanwhile."""
+    async with (
+        rig.client() as client,
+        rig.store() as store,
+        rig.workers(slots=SLOTS, settings=dict(settings), environment=dict(environment)) as (worker,),
+        beside(worker),
+    ):
+        before = (await jobs.counts(store)).succeeded
+        await client.pause("drain", "filling the queue")
+        ids = await fill(store, number)
+        spent = _processor_seconds(worker)
+        await client.resume(force=True)
+        await finished(store, before + number, worker)
+        spent = _processor_seconds(worker) - spent
+        return Drained(number / await seconds_taken(store, ids[0]), spent / number * 1e6)
+
+
+def _processor_seconds(worker: Program) -> float:
+    times = psutil.Process(worker.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 SUBJECT: Final = Subject(

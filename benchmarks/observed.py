@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Final, NamedTuple
+from typing import Final
 
 import aiohttp
-import psutil
 
-from benchmarks.drain import SLOTS, seconds_taken
+from benchmarks.drain import Drained, drained
 from benchmarks.programs import Program
-from benchmarks.rig import Rig, fill, finished
+from benchmarks.rig import Rig
 from benchmarks.subject import Measure, Reading, Round, Scale, Subject
-from sluicegate.store import jobs
 
 SHARE: Final = Measure(name="drain throughput that metrics and logs cost", unit="%", target=5)
 WATCHED: Final = Measure(
@@ -27,13 +25,6 @@ SPENT: Final = Measure(
     name="processor time of its worker for a job", unit="µs", ceiling="of one without metrics and logs"
 )
 READ_SECONDS: Final = 1.0
-
-
-class Drain(NamedTuple):
-    """jobs/s, and the worker's processor time in µs for each job."""
-
-    rate: float
-    spent: float
 
 
 async def rounds(scale: Scale) -> AsyncGenerator[Round, None]:
@@ -50,29 +41,11 @@ async def rounds(scale: Scale) -> AsyncGenerator[Round, None]:
             }
 
 
-async def _drain(rig: Rig, number: int, *, watched: bool) -> Drain:
-    """Of one worker that begins on a full queue."""
+async def _drain(rig: Rig, number: int, *, watched: bool) -> Drained:
     level = {"LOG_LEVEL": "info" if watched else "error"}
     extra = {} if watched else {"BENCH_UNWATCHED": "1"}
-    async with (
-        rig.client() as client,
-        rig.store() as store,
-        rig.workers(slots=SLOTS, settings=level, environment=extra) as (worker,),
-        _read(worker) if watched else contextlib.nullcontext(),
-    ):
-        before = (await jobs.counts(store)).succeeded
-        await client.pause("drain", "filling the queue")
-        ids = await fill(store, number)
-        spent = _processor_seconds(worker)
-        await client.resume(force=True)
-        await finished(store, before + number, worker)
-        spent = _processor_seconds(worker) - spent
-        return Drain(number / await seconds_taken(store, ids[0]), spent / number * 1e6)
-
-
-def _processor_seconds(worker: Program) -> float:
-    times = psutil.Process(worker.pid).cpu_times()
-    return float(times.user + times.system)
+    beside = _read if watched else contextlib.nullcontext
+    return await drained(rig, number, settings=level, environment=extra, beside=beside)
 
 
 @contextlib.asynccontextmanager

@@ -65,13 +65,14 @@ def test_a_thousand_clients_are_measured_with_few(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_being_watched_is_measured(tmp_path: Path) -> None:
     """60-5: what a read of the metrics takes, and what they cost a drain."""
-    only = [word for name in ("scrape", "observed") for word in ("--only", name)]
+    only = [word for name in ("scrape", "observed", "traced") for word in ("--only", name)]
     ended = measure("--quick", "--runs", "1", "--json", str(tmp_path / "figures.json"), *only)
     assert ended.returncode == 0, ended.stderr
     written: dict[str, Any] = json.loads((tmp_path / "figures.json").read_text())
     targets = {figure["name"]: figure["target"] for each in written["subjects"] for figure in each["figures"]}
     assert targets["read of /metrics, 20,000 jobs in 1,000 lanes"] == 20
     assert targets["drain throughput that metrics and logs cost"] == 5
+    assert targets["drain throughput that tracing each no-op job costs"] is None
 
 
 @pytest.mark.slow
@@ -148,7 +149,7 @@ def test_the_subjects_are_listed() -> None:
     ended = measure("--list")
     assert ended.returncode == 0
     assert [line.split()[0] for line in ended.stdout.splitlines()] == [
-        "ceiling", "enqueue", "drain", "observed", "pickup", "pickup-200", "delayed", "cancel",
+        "ceiling", "enqueue", "drain", "observed", "traced", "pickup", "pickup-200", "delayed", "cancel",
         "cancel-http", "cancel-tree", "cancel-unheard", "pause", "pause-rounds", "pause-seen", "quiesce",
         "quiesce-tasks", "http-enqueue", "http-work", "streams", "long-polls", "artifact", "idle", "memory",
         "claim-cost", "scrape", "flow", "redact", "step-overhead", "step-overhead-5k", "hard-reset",
