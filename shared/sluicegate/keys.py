@@ -105,7 +105,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "narrower pauses as claims check them, `|type=a|-capability=b|` (`-`: lifted, lanes are coming back)",
     "pause": "hash: the pause record that claims check",
     "pauses": "hash: `<scope>=<value>` -> the record of this narrower pause: mode, version, times, who, why",
-    "job:<id>": "hash: immutable spec as one JSON field; mutable fields, absent until set",
+    "job:<id>": "hash: immutable spec as one JSON field; its trace; mutable fields, absent until set",
     "job:<id>:events": "stream: its history, created by the first event that is really appended",
     "job:<id>:steps": "hash: step index -> checkpoint JSON",
     "job:<id>:artifacts": "hash: name -> artifact JSON",
