@@ -24,7 +24,7 @@ NOT_CHECKED = "positive_data_acceptance,allow_header_conformance,missing_require
 """Some rules are finer than a schema can tell; GET is allowed on /jobs/claim, as on a job of that id; and a
 request that lacks one of the two credentials still has the other."""
 BRIEF = ("--phases", "examples,fuzzing", "--max-examples", "2")
-LONG = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "8")
+LONG = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "4")
 
 
 class Credentials(NamedTuple):

@@ -33,6 +33,7 @@ TIME: Final = frozenset({LEASE_ENDS, BACKOFF_ENDS, TIME_IS_UP, PAUSE_ENDS})
 class Size(NamedTuple):
     """What is explored.
 
+    alike: the jobs differ in nothing but their names, nor do the workers; the first of each begins.
     narrow: what is paused on its own.
     most: how often a script may take effect on a path; those that it does not name, as often as they like.
     examined: doctor looks at one of so many states: that takes longer than everything else.
@@ -40,6 +41,7 @@ class Size(NamedTuple):
 
     jobs: tuple[Submission, ...]
     workers: tuple[str, ...] = ("w1", "w2")
+    alike: bool = False
     most_releases: int = 1
     backoffs: tuple[Backoff, ...] = (calls.NO_WAIT, calls.AN_HOUR)
     limits: tuple[int, ...] = (1,)
@@ -52,10 +54,11 @@ class Size(NamedTuple):
 
 def alphabet(size: Size, model: Model, number: int) -> Iterator[Call]:
     """number: new for each state, so that a claim's request is new."""
-    for submission in size.jobs:
-        if submission.id not in model.jobs:
-            yield calls.enqueue(submission)
-    for at, worker in enumerate(size.workers):
+    new = [each for each in size.jobs if each.id not in model.jobs]
+    for submission in new[:1] if size.alike else new:
+        yield calls.enqueue(submission)
+    begun = bool(model.memos) or not size.alike
+    for at, worker in enumerate(size.workers if begun else size.workers[:1]):
         for limit in size.limits:
             yield calls.claim(ANYTHING, worker, limit=limit, request=f"r{number}-{at}-{limit}")
         if worker in model.memos:

@@ -85,10 +85,14 @@ SMALL: Final[dict[str, Callable[[JobBuilder], Size]]] = {
 }
 LARGE: Final[dict[str, Callable[[JobBuilder], Size]]] = {
     "a job, a worker, all that there is": lambda made: Size(
-        (made.submission(max_attempts=2, max_run_ms=HOUR_MS),), workers=("w1",), examined=50
+        (made.submission(max_attempts=2, max_run_ms=HOUR_MS),),
+        workers=("w1",),
+        pauses=(QUIESCE,),
+        examined=50,
     ),
     "two jobs, two workers": lambda made: Size(
         (made.submission(max_attempts=1), made.submission(max_attempts=1)),
+        alike=True,
         most_releases=0,
         backoffs=AT_ONCE,
         pauses=(DRAIN,),
