@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 import shutil
 import signal
@@ -134,9 +133,8 @@ async def _one_by_one(
     outcomes: list[Outcome] = []
     interrupted = False
     for drill, size in zip(drills, _sizes(drills, given), strict=True):
-        dice = random.Random(f"{seed} {drill.name}")  # noqa: S311 - nothing is kept secret by it
         with shown(drill, size, screen) as progress:
-            run = DrillRun(drill, size, dice, folder / drill.name, progress, began + given["limit"])
+            run = DrillRun(drill, size, seed, folder / drill.name, progress, began + given["limit"])
             outcome = await run.run()
         if outcome is None:
             interrupted = True

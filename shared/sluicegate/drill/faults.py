@@ -64,17 +64,17 @@ class Scene(Struct, kw_only=True):
             self.advance(len(self.faults))
 
     async def victim(self, *, worker: bool) -> tuple[ServiceProcess, int]:
-        """One that the dice choose, as soon as it runs, and its process id.
+        """The first that runs in an order of the dice, and its process id.
 
-        A worker that has not begun to work is waited for: to kill it in its start would prove little.
+        Not a worker that has not begun to work: to kill it in its start would prove little.
         """
-        process = self.dice.choice(
-            [each for each in self.services.values() if each.service.first_to_stop == worker]
-        )
+        candidates = [each for each in self.services.values() if each.service.first_to_stop == worker]
+        self.dice.shuffle(candidates)
         while True:
-            pid = process.pid
-            if pid is not None and (not worker or self._works(process, pid)):
-                return process, pid
+            for process in candidates:
+                pid = process.pid
+                if pid is not None and (not worker or self._works(process, pid)):
+                    return process, pid
             await asyncio.sleep(LOOK_SECONDS)
 
     async def victim_at_work(self) -> tuple[ServiceProcess, int]:

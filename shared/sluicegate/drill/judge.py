@@ -41,9 +41,9 @@ def judge(
     ]
 
 
-def broken_off(why: str) -> Check:
-    """Of a drill that did not come to its end: nothing is proved."""
-    return _check("The drill comes to its end", "the whole deployment", [why])
+def broken_off(why: str, left: Sequence[int]) -> list[Check]:
+    """Of a drill that did not come to its end: nothing is proved. left: as in Aftermath."""
+    return [_check("The drill comes to its end", "the whole deployment", [why]), _none_left(left)]
 
 
 def _jobs(evidence: Evidence, found: Aftermath) -> list[Check]:
@@ -140,11 +140,15 @@ def _traces(evidence: Evidence, found: Aftermath, faults: Sequence[Fault], asked
         _check("No lease is left", f"{len(found.jobs):,} jobs", held),
         _check("Doctor finds nothing that differs", f"{sum(found.counts.values()):,} jobs", found.differs),
         _check("No process of a killed worker lives on", f"{len(killed):,} workers killed", left),
-        _check("No process of the deployment lives on", "all looked for", [str(pid) for pid in found.left]),
+        _none_left(found.left),
         _check("No process logged a defect", "all logs", found.defects),
         _check("All faults were made", f"{len(faults):,} faults", missing),
         _check("The evidence is whole", f"{len(evidence.started):,} starts", evidence.damaged),
     ]
+
+
+def _none_left(left: Sequence[int]) -> Check:
+    return _check("No process of the deployment lives on", "all looked for", [str(pid) for pid in left])
 
 
 def _check(promise: str, measured: str, broken: Sequence[str]) -> Check:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sluicegate.client import Client
 from sluicegate.dev.deployment import Deployment, Running
@@ -44,9 +44,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
     jobs: int
     faults: Sequence[Fault]
     checks: Sequence[Check]
-    figures: Figures | None
-    store_bytes: int
-    seconds: float
+    figures: Figures | None = None
+    store_bytes: int = 0
+    seconds: float = 0.0
 
     @property
     def held(self) -> bool:
@@ -65,52 +65,65 @@ class DrillRun:
         self,
         drill: Drill,
         size: Size,
-        dice: random.Random,
+        seed: int,
         folder: Path,
         progress: Progress,
         deadline: float,
     ) -> None:
         self._drill = drill
         self._size = size
-        self._dice = dice
+        self._seed = seed
         self._folder = folder
         self._progress = progress
         self._deadline = deadline
         self._evidence = folder / "evidence"
-        self._scene: Scene | None = None
+        self._faults: list[Fault] = []
         self._found: Aftermath | None = None
         self._began = self._enough = 0.0
 
     async def run(self) -> Outcome | None:
         """How it went; None when a signal ended it. Nothing that it started is left then."""
         started = time.monotonic()
-        self._evidence.mkdir(parents=True)
-        why = None
+        outcome: Outcome | None = None
         try:
+            self._evidence.mkdir(parents=True)
             await self._deployed()
-        except (SluicegateError, TimeoutError) as error:
-            why = error.detail if isinstance(error, SluicegateError) else "it took longer than its limit"
-        if why is None and self._found is None:
-            return None
-        left = await self._left()
+            if self._found is not None:
+                outcome = await self._judged(self._found)
+        except SluicegateError as error:
+            outcome = await self._broken_off(error.detail)
+        except TimeoutError:
+            outcome = await self._broken_off("it took longer than its limit")
+        except OSError as error:
+            outcome = await self._broken_off(f"its folder cannot be used: {error}")
+        seconds = round(time.monotonic() - started, 1)
+        return None if outcome is None else structs.replace(outcome, seconds=seconds)
+
+    async def _judged(self, found: Aftermath) -> Outcome:
+        found.left, found.defects = await self._left(), defects(self._log)
         evidence = Evidence.read(self._evidence)
-        faults = [] if self._scene is None else self._scene.faults
-        if self._found is None or why is not None:
-            checks, measured = [broken_off(why or "")], None
-        else:
-            self._found.left, self._found.defects = left, defects(self._log)
-            checks = judge(evidence, self._found, faults, asked=self._size.faults, late=self._drill.late)
-            measured = figures(evidence, faults, self._began, self._enough)
         return Outcome(
             drill=self._drill,
             size=self._size,
             jobs=len(evidence.acknowledged),
-            faults=faults,
-            checks=checks,
-            figures=measured,
-            store_bytes=0 if self._found is None else self._found.store_bytes,
-            seconds=round(time.monotonic() - started, 1),
+            faults=self._faults,
+            checks=judge(evidence, found, self._faults, asked=self._size.faults, late=self._drill.late),
+            figures=figures(evidence, self._faults, self._began, self._enough),
+            store_bytes=found.store_bytes,
         )
+
+    async def _broken_off(self, why: str) -> Outcome:
+        return Outcome(
+            drill=self._drill,
+            size=self._size,
+            jobs=len(Evidence.read(self._evidence).acknowledged),
+            faults=self._faults,
+            checks=broken_off(why, await self._left()),
+        )
+
+    def _dice(self, what: str) -> random.Random:
+        """Dice of its own for each, so that one that throws more often changes nothing for the others."""
+        return random.Random(f"{self._seed} {self._drill.name} {what}")  # noqa: S311 - no secret
 
     @property
     def _log(self) -> Path:
@@ -118,8 +131,10 @@ class DrillRun:
 
     async def _deployed(self) -> None:
         """Everything that needs the deployment; it ends with this."""
+        if time.monotonic() > self._deadline:  # an earlier drill took all of the time
+            raise TimeoutError
         plan = scratch_plan(self._folder, LEASE_SECONDS)
-        link = SlowLink(lambda: _kept(deployment).store.port, self._dice)
+        link = SlowLink(lambda: _kept(deployment).store.port, self._dice("link"))
         with self._log.open("ab") as log:
             async with link.serving():
                 port = link.port if self._drill.slow else None
@@ -141,12 +156,13 @@ class DrillRun:
             pace.step()
             self._progress.faults(number, producer.acknowledged)
 
-        self._scene = Scene(
+        scene = Scene(
             services=deployment.services,
             evidence=self._evidence,
             store=_kept(deployment),
             link=link,
-            dice=self._dice,
+            dice=self._dice("faults"),
+            faults=self._faults,
             count=self._size.faults,
             gap_seconds=self._drill.gap_seconds,
             lease_seconds=LEASE_SECONDS,
@@ -155,13 +171,13 @@ class DrillRun:
         )
         notes = Notes(self._evidence, "producer")
         async with Client.from_url(running.url, timeout_seconds=CALL_SECONDS, retry_seconds=0.0) as client:
-            producer = Producer(client, notes, self._dice, jobs=self._size.jobs, pace=pace)
+            producer = Producer(client, notes, self._dice("load"), jobs=self._size.jobs, pace=pace)
             self._began = now()
             producing = asyncio.create_task(producer.run(), name="producer")
             try:
                 await asyncio.sleep(calm)
                 pace.step()
-                await self._drill.make(self._scene)
+                await self._drill.make(scene)
                 await asyncio.sleep(calm)
                 self._enough = now()
                 pace.step()

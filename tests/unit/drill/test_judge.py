@@ -195,4 +195,5 @@ def test_many_faults_are_counted_and_some_are_shown() -> None:
 
 
 def test_a_drill_that_was_broken_off_proves_nothing() -> None:
-    assert not broken_off("the store did not come back").held
+    ended, none_left = broken_off("the store did not come back", left=[4711])
+    assert (ended.broken, none_left.broken) == (["the store did not come back"], ["4711"])
