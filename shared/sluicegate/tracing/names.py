@@ -9,6 +9,8 @@ from typing import Final
 
 SYSTEM: Final = "sluicegate"
 SCOPE: Final = "sluicegate"
+LONGEST: Final = 128
+"""Characters of a text in an attribute."""
 
 MESSAGING_SYSTEM: Final = "messaging.system"
 OPERATION_NAME: Final = "messaging.operation.name"

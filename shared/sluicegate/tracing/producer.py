@@ -28,10 +28,14 @@ def enqueueing(
         names.MESSAGE_ID: job_id,
         names.BATCH_COUNT: count,
     }
-    known = {name: value for name, value in facts.items() if isinstance(value, str | int)}
+    known = {
+        name: value[: names.LONGEST] if isinstance(value, str) else value
+        for name, value in facts.items()
+        if isinstance(value, str | int)
+    }
     tracer = api.get_tracer(names.SCOPE, sluicegate.__version__)
     made: AbstractContextManager[Any] = tracer.start_as_current_span(
-        f"enqueue {job_type}" if isinstance(job_type, str) else "enqueue",
+        f"enqueue {job_type[: names.LONGEST]}" if isinstance(job_type, str) else "enqueue",
         kind=api.SpanKind.PRODUCER,
         attributes=known,
         record_exception=False,

@@ -27,8 +27,6 @@ from sluicegate.tracing import Claimed, Span, Spans, TraceContext, names
 
 Facts = dict[str, AttributeValue]
 
-LONGEST: Final = 128
-"""Characters of a text in an attribute."""
 ENDED: Final = {"Complete": "succeeded", "Release": "released", "Cancelled": "cancelled"}
 RAISED: Final = {
     "JobCancelled": "cancelled", "CancelledError": "cancelled", "JobReleased": "released",
@@ -93,7 +91,7 @@ class RecordedSpan(Span):
             self.failed(getattr(error, "failure_class", None) or type(error).__name__)
 
     def _failed(self, outcome: str, kind: str) -> None:
-        self._span.set_attributes({names.OUTCOME: outcome, names.ERROR_TYPE: kind[:LONGEST]})
+        self._span.set_attributes({names.OUTCOME: outcome, names.ERROR_TYPE: kind[: names.LONGEST]})
         self._span.set_status(StatusCode.ERROR)
 
 
@@ -108,7 +106,7 @@ class RecordedSpans(Spans):
             if (context := claimed.trace) is None:
                 continue
             facts = _of_message("claim", "receive", claimed.type, claimed.job_id)
-            facts |= {names.BATCH_COUNT: len(attempts), names.WORKER: claimed.worker_id[:LONGEST]}
+            facts |= {names.BATCH_COUNT: len(attempts), names.WORKER: claimed.worker_id[: names.LONGEST]}
             span = self._tracer.start_span(
                 f"claim {claimed.type}", _inside(context), SpanKind.CLIENT, facts,
                 start_time=now - int(seconds * 1e9),
@@ -117,7 +115,7 @@ class RecordedSpans(Spans):
 
     def attempt(self, claimed: Claimed) -> Span:
         facts = _of_message("process", "process", claimed.type, claimed.job_id)
-        facts |= {names.WORKER: claimed.worker_id[:LONGEST], names.LEASE_TOKEN: claimed.token}
+        facts |= {names.WORKER: claimed.worker_id[: names.LONGEST], names.LEASE_TOKEN: claimed.token}
         if (waited_ms := claimed.waited_ms) is not None:
             facts[names.WAITED_MS] = waited_ms
         name = f"process {claimed.type}"
@@ -127,7 +125,7 @@ class RecordedSpans(Spans):
         return self._begun(f"stage {name}", SpanKind.INTERNAL, {names.STAGE: name})
 
     def step(self, index: int, step_id: str) -> Span:
-        facts: Facts = {names.STEP_INDEX: index, names.STEP_ID: step_id[:LONGEST]}
+        facts: Facts = {names.STEP_INDEX: index, names.STEP_ID: step_id[: names.LONGEST]}
         return self._begun(f"step {index + 1}", SpanKind.INTERNAL, facts)
 
     def step_attempt(self, index: int, number: int, strategy: str | None) -> Span:
@@ -177,4 +175,4 @@ def _inside(trace: TraceContext | None) -> Context:
 def _note(span: Recorded, facts: dict[str, str | int | None]) -> None:
     for name, value in facts.items():
         if value is not None:
-            span.set_attribute(names.FACTS[name], value[:LONGEST] if isinstance(value, str) else value)
+            span.set_attribute(names.FACTS[name], value[: names.LONGEST] if isinstance(value, str) else value)
