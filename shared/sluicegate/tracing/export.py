@@ -7,6 +7,7 @@ that is away costs spans, and nobody waits for it.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -24,6 +25,25 @@ from sluicegate.tracing import names
 FLUSH_SECONDS: Final = 3.0
 """How long a process that ends goes on trying to send what is left."""
 PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+
+COMPLAINING: Final = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal",
+)  # fmt: skip
+COMPLAINT_SECONDS: Final = 60.0
+
+
+class Seldom(logging.Filter):
+    """Lets through one line a minute: a collector that is away for a night is told of at every try."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._again_at = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.created < self._again_at:
+            return False
+        self._again_at = record.created + COMPLAINT_SECONDS
+        return True
 
 
 def tracer(service: str) -> trace.Tracer:
@@ -46,6 +66,9 @@ def provider(service: str) -> TracerProvider:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
         made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        seldom = Seldom()
+        for name in COMPLAINING:
+            logging.getLogger(name).addFilter(seldom)
     return made
 
 

@@ -155,6 +155,23 @@ def test_the_environment_says_the_last_word_on_the_resource(monkeypatch: pytest.
     assert (found["service.name"], found["deployment.environment.name"]) == ("mine", "test")
 
 
+def test_a_collector_that_is_away_is_told_of_once_a_minute() -> None:
+    from sluicegate.tracing.export import Seldom
+
+    seldom = Seldom()
+
+    def passes(at: float) -> bool:
+        return seldom.filter(logging.makeLogRecord({"created": at}))
+
+    assert [passes(at) for at in (1000.0, 1001.0, 1059.0, 1060.0, 1061.0)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
 def test_off_is_one_object_that_does_nothing() -> None:
     assert not tracing.is_on()
     spans = tracing.spans()
