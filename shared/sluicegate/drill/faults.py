@@ -64,17 +64,19 @@ class Scene(Struct, kw_only=True):
             self.advance(len(self.faults))
 
     async def victim(self, *, worker: bool) -> tuple[ServiceProcess, int]:
-        """The first that runs in an order of the dice, and its process id.
+        """The first that works in an order of the dice, and its process id; once most of the workers do.
 
-        Not a worker that has not begun to work: to kill it in its start would prove little.
+        Whoever is killed in its start proves little, and so does a fleet that is never there.
         """
-        candidates = [each for each in self.services.values() if each.service.first_to_stop == worker]
+        workers = [each for each in self.services.values() if each.service.first_to_stop]
+        others = [each for each in self.services.values() if not each.service.first_to_stop]
+        candidates = list(workers if worker else others)
         self.dice.shuffle(candidates)
         while True:
+            at_work = sum(self._works(each) for each in workers)
             for process in candidates:
-                pid = process.pid
-                if pid is not None and (not worker or self._works(process, pid)):
-                    return process, pid
+                if 2 * at_work > len(workers) and process.pid is not None and self._works(process):
+                    return process, process.pid
             await asyncio.sleep(LOOK_SECONDS)
 
     async def victim_at_work(self) -> tuple[ServiceProcess, int]:
@@ -88,8 +90,11 @@ class Scene(Struct, kw_only=True):
             await asyncio.sleep(LOOK_SECONDS)
         return process, pid
 
-    def _works(self, process: ServiceProcess, pid: int) -> bool:
-        return notes_of(self.evidence, life_of(process.service.name, pid)).exists()
+    def _works(self, process: ServiceProcess) -> bool:
+        """Whether it runs, and a worker has begun its notes."""
+        if process.pid is None or not process.service.first_to_stop:
+            return process.pid is not None
+        return notes_of(self.evidence, life_of(process.service.name, process.pid)).exists()
 
 
 async def kill9(scene: Scene) -> None:
