@@ -72,6 +72,5 @@ $(AXE): tests/browser/axe/package-lock.json
 
 $(STAMP): requirements.lock pyproject.toml
 	@.ci/venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@.ci/install $(VENV)
 	@touch $@
