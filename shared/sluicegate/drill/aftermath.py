@@ -67,5 +67,5 @@ def defects(log: Path) -> list[str]:
             continue
         event = str(line.get("event", ""))
         if event.endswith((".raised", "_raised")) or "traceback" in line:
-            found.append(f"{line.get('service')}: {event}")
+            found.append(f"{line.get('service')}: {event}: {line.get('error')}")
     return found

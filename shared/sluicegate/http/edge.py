@@ -18,7 +18,7 @@ from sluicegate import errors
 from sluicegate.auth.identity import Access, Identity, Role
 from sluicegate.errors import SluicegateError
 from sluicegate.http.keys import ENDPOINTS, IDENTITIES, IDENTITY, METRICS, RATE_LIMITS, REFUSAL_PAGE, SETTINGS
-from sluicegate.http.long_requests import LONG
+from sluicegate.http.long_requests import LONG, gone
 from sluicegate.http.origin import READING, require_own_origin
 from sluicegate.http.replies import problem
 from sluicegate.http.sse import OPENED
@@ -81,10 +81,12 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await _refused(request, kind(detail), allow)
     except asyncio.CancelledError:
         raise
-    except ConnectionResetError:
-        # A client that leaves an open stream is no error, and aiohttp would log it as one.
+    except ConnectionError:
+        # A client that leaves is no error, and aiohttp would log it as one.
         if OPENED in request:
             return request[OPENED]
+        if gone(request):
+            return web.Response(status=CLIENT_GONE)
         raise
     except Exception as error:  # noqa: BLE001  the last line of defence: logged, never shown
         log.error("request_failed", error=error, method=request.method, route=route(request))

@@ -83,6 +83,30 @@ async def test_a_client_that_stops_half_way(
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_client_that_leaves_in_the_middle_of_a_document(
+    api: Api, caplog: pytest.LogCaptureFixture, reset: bool
+) -> None:
+    """A worker that is killed while it sends a heartbeat made the service log an error with a traceback."""
+    address = urlsplit(api.url)
+    client = socket.create_connection((address.hostname, address.port))
+    client.sendall(
+        b"POST /api/queue/jobs/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 100\r\n\r\n{"workerId": "w"'
+    )
+    assert (await api.get("/jobs")).status == 200  # the one before has begun
+    if reset:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+    line = 'method="POST",route="/api/queue/jobs/heartbeat",status="499"'
+
+    async def counted() -> bool:
+        return line in (await api.get("//metrics")).text
+
+    await until(counted, "its request has ended")
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_client_that_hangs_is_left(
     api: Api, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
