@@ -17,21 +17,22 @@ class Alarms:
 
     def __init__(self, bells: Bells) -> None:
         self._bells = bells
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, tuple[float, asyncio.Handle]] = {}
 
     def ring_in(self, policy: Policy, seconds: float) -> None:
         """One waiting claim of the policy is woken after that time; an earlier alarm stands."""
         loop = asyncio.get_running_loop()
         at = loop.time() + seconds
-        timer = self._timers.get(policy.id)
-        if timer is not None:
-            if timer.when() <= at:
+        # What is due at once has no `when` under uvloop, so the time is kept beside it.
+        if (known := self._timers.get(policy.id)) is not None:
+            due, timer = known
+            if due <= at:
                 return
             timer.cancel()
-        self._timers[policy.id] = loop.call_at(at, self._ring, policy)
+        self._timers[policy.id] = at, loop.call_at(at, self._ring, policy)
 
     def close(self) -> None:
-        for timer in self._timers.values():
+        for _, timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
 
