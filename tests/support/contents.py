@@ -19,7 +19,14 @@ async def contents(store: Store) -> Contents:
         names.update(found)
         if cursor == "0":
             break
-    return {name.removeprefix(keys.Q): await _value(store, name) for name in sorted(names)}
+    ordered = sorted(names)
+    kinds = await store.commands(*(("TYPE", name) for name in ordered)) if ordered else []
+    asked = [(name, kind, _read(name, kind)) for name, kind in zip(ordered, kinds, strict=True)]
+    replies = await store.commands(*(command for *_, command in asked)) if asked else []
+    return {
+        name.removeprefix(keys.Q): await _value(store, name, kind, reply)
+        for (name, kind, _), reply in zip(asked, replies, strict=True)
+    }
 
 
 async def fields(store: Store, job_id: str) -> dict[str, str]:
@@ -40,31 +47,39 @@ def changed(before: Contents, after: Contents) -> set[str]:
     return {name for name in differ if not name.startswith("flow:")}
 
 
-async def _value(store: Store, name: str) -> Any:
-    kind = await store.command("TYPE", name)
+def _read(name: str, kind: str) -> tuple[Any, ...]:
+    """The command that gives the whole value."""
     match kind:
         case "string":
-            return await store.command("GET", name)
+            return ("GET", name)
         case "hash":
-            return _pairs(await store.command("HGETALL", name))
+            return ("HGETALL", name)
         case "list":
-            return await store.command("LRANGE", name, 0, -1)
+            return ("LRANGE", name, 0, -1)
         case "zset":
-            return _pairs(await store.command("ZRANGE", name, 0, -1, "WITHSCORES"))
+            return ("ZRANGE", name, 0, -1, "WITHSCORES")
         case "stream":
-            return await _stream(store, name)
+            return ("XRANGE", name, "-", "+")
     raise AssertionError(f"{name} is a {kind}: no script makes one")
 
 
-async def _stream(store: Store, name: str) -> dict[str, Any]:
-    entries = {entry: _pairs(flat) for entry, flat in await store.command("XRANGE", name, "-", "+")}
+async def _value(store: Store, name: str, kind: str, reply: Any) -> Any:
+    if kind == "stream":
+        return {
+            "entries": {entry: _pairs(flat) for entry, flat in reply},
+            "groups": await _groups(store, name),
+        }
+    return _pairs(reply) if kind in ("hash", "zset") else reply
+
+
+async def _groups(store: Store, name: str) -> dict[str, Any]:
     groups = {}
     for flat in await store.command("XINFO", "GROUPS", name):
         group = _pairs(flat)
         pending = await store.command("XPENDING", name, group["name"], "-", "+", 10_000)
         held = {entry: (consumer, delivered) for entry, consumer, _, delivered in pending}
         groups[group["name"]] = {"delivered to": group["last-delivered-id"], "pending": held}
-    return {"entries": entries, "groups": groups}
+    return groups
 
 
 def _pairs(flat: list[Any]) -> dict[str, Any]:

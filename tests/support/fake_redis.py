@@ -1,6 +1,7 @@
 """A fakeredis behind a loopback port, so that every connection of a store reaches it by an ordinary URL.
 
-For speed, not for truth: it lacks INFO, CONFIG and WAIT, and its cjson differs. A real server decides.
+A program may test itself on it, so that our scripts run there, too. It lacks INFO, CONFIG and WAIT, and its
+cjson differs. A real server decides.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ def fake_redis() -> Iterator[str]:
 
 
 class _Handler(TCPFakeRequestHandler):
+    disable_nagle_algorithm = (
+        True  # else the second reply of a pipeline waits 40 ms for the word on the first
+    )
+
     def handle(self) -> None:
         """Answer until the client goes.
 

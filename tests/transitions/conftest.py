@@ -1,4 +1,4 @@
-"""Each transition runs on fakeredis (speed), on Valkey and on Redis (truth)."""
+"""Each transition runs on Valkey, and as slow tests on Redis and on fakeredis (no faster than a server)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.job_builder import JobBuilder
 
 @pytest.fixture(
     params=[
-        "fakeredis",
+        pytest.param("fakeredis", marks=pytest.mark.slow),
         "valkey",
         pytest.param("redis", marks=(pytest.mark.needs("redis-server"), pytest.mark.slow)),
     ]
