@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Self
@@ -73,14 +72,12 @@ class Evidence(Struct, kw_only=True):
 
     @classmethod
     def of(cls, lines: Iterable[Line], damaged: Iterable[str] = ()) -> Self:
-        by_kind: defaultdict[type, list[Line]] = defaultdict(list)
-        for line in sorted(lines, key=lambda line: line.at):
-            by_kind[type(line)].append(line)
+        ordered = sorted(lines, key=lambda line: line.at)
         return cls(
-            acknowledged=by_kind[Acknowledged],  # type: ignore[arg-type]
-            started=by_kind[Started],  # type: ignore[arg-type]
-            returned=by_kind[Returned],  # type: ignore[arg-type]
-            told=by_kind[Told],  # type: ignore[arg-type]
+            acknowledged=[line for line in ordered if isinstance(line, Acknowledged)],
+            started=[line for line in ordered if isinstance(line, Started)],
+            returned=[line for line in ordered if isinstance(line, Returned)],
+            told=[line for line in ordered if isinstance(line, Told)],
             damaged=list(damaged),
         )
 

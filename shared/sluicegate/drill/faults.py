@@ -68,8 +68,8 @@ class Scene(Struct, kw_only=True):
 
         Whoever is killed in its start proves little, and so does a fleet that is never there.
         """
-        workers = [each for each in self.services.values() if each.service.first_to_stop]
-        others = [each for each in self.services.values() if not each.service.first_to_stop]
+        workers = [each for each in self.services.values() if _is_worker(each)]
+        others = [each for each in self.services.values() if not _is_worker(each)]
         candidates = list(workers if worker else others)
         self.dice.shuffle(candidates)
         while True:
@@ -92,7 +92,7 @@ class Scene(Struct, kw_only=True):
 
     def _works(self, process: ServiceProcess) -> bool:
         """Whether it runs, and a worker has begun its notes."""
-        if process.pid is None or not process.service.first_to_stop:
+        if process.pid is None or not _is_worker(process):
             return process.pid is not None
         return notes_of(self.evidence, life_of(process.service.name, process.pid)).exists()
 
@@ -105,7 +105,7 @@ async def kill9(scene: Scene) -> None:
             process, pid = await scene.victim(worker=scene.dice.random() < ON_WORKERS)
             process.kill()
             fault = Fault(what="kill -9", target=process.service.name, at=now(), over_at=now())
-            if process.service.first_to_stop:
+            if _is_worker(process):
                 fault.life = life_of(fault.target, pid)
                 looks.create_task(_see_it_gone(fault, fault.life))
             return fault
@@ -158,6 +158,11 @@ async def slow_store(scene: Scene) -> None:
         return Fault(what="stall and cut" if number % 2 else "stall", target="store", at=began, over_at=now())
 
     await scene.each(make)
+
+
+def _is_worker(process: ServiceProcess) -> bool:
+    """Workers stop before what they report to; nothing else does."""
+    return process.service.first_to_stop
 
 
 async def _see_it_gone(fault: Fault, life: str) -> None:

@@ -5,7 +5,7 @@ docs/reference/tracing.md has the same, which a test compares.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 SYSTEM: Final = "sluicegate"
 SCOPE: Final = "sluicegate"
@@ -56,3 +56,14 @@ SPANS: Final = {
     "hard reset": "internal",
 }
 """Their names and kinds. Numbers stand for no person's words, so that there are few names."""
+
+
+def of_message(operation: str, kind: str, job_type: Any, job_id: Any) -> dict[str, Any]:
+    """What every span says of the job that it sends, receives or processes; kind: of the operation."""
+    return {
+        MESSAGING_SYSTEM: SYSTEM,
+        OPERATION_NAME: operation,
+        OPERATION_TYPE: kind,
+        DESTINATION: job_type,
+        MESSAGE_ID: job_id,
+    }

@@ -20,14 +20,7 @@ def enqueueing(
     """job_type, job_id: as the producer says them, unchecked; None for a batch, which has a count."""
     if (api := sys.modules.get("opentelemetry.trace")) is None:
         return nullcontext()
-    facts: dict[str, Any] = {
-        names.MESSAGING_SYSTEM: names.SYSTEM,
-        names.OPERATION_NAME: "enqueue",
-        names.OPERATION_TYPE: "send",
-        names.DESTINATION: job_type,
-        names.MESSAGE_ID: job_id,
-        names.BATCH_COUNT: count,
-    }
+    facts = names.of_message("enqueue", "send", job_type, job_id) | {names.BATCH_COUNT: count}
     known = {
         name: value[: names.LONGEST] if isinstance(value, str) else value
         for name, value in facts.items()

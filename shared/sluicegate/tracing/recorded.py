@@ -105,7 +105,7 @@ class RecordedSpans(Spans):
         for claimed in attempts:
             if (context := claimed.trace) is None:
                 continue
-            facts = _of_message("claim", "receive", claimed.type, claimed.job_id)
+            facts: Facts = names.of_message("claim", "receive", claimed.type, claimed.job_id)
             facts |= {names.BATCH_COUNT: len(attempts), names.WORKER: claimed.worker_id[: names.LONGEST]}
             span = self._tracer.start_span(
                 f"claim {claimed.type}", _inside(context), SpanKind.CLIENT, facts,
@@ -114,7 +114,7 @@ class RecordedSpans(Spans):
             span.end(now)
 
     def attempt(self, claimed: Claimed) -> Span:
-        facts = _of_message("process", "process", claimed.type, claimed.job_id)
+        facts: Facts = names.of_message("process", "process", claimed.type, claimed.job_id)
         facts |= {names.WORKER: claimed.worker_id[: names.LONGEST], names.LEASE_TOKEN: claimed.token}
         if (waited_ms := claimed.waited_ms) is not None:
             facts[names.WAITED_MS] = waited_ms
@@ -146,16 +146,6 @@ class RecordedSpans(Spans):
 
     def _begun(self, name: str, kind: SpanKind, facts: Facts, context: Context | None = None) -> RecordedSpan:
         return RecordedSpan(self._tracer.start_span(name, context, kind, facts))
-
-
-def _of_message(operation: str, kind: str, job_type: str, job_id: str) -> Facts:
-    return {
-        names.MESSAGING_SYSTEM: names.SYSTEM,
-        names.OPERATION_NAME: operation,
-        names.OPERATION_TYPE: kind,
-        names.DESTINATION: job_type,
-        names.MESSAGE_ID: job_id,
-    }
 
 
 def _inside(trace: TraceContext | None) -> Context:
