@@ -83,6 +83,7 @@ class Command:
         self._status: tuple[int | None, int | None] | None = None
         self._timed_out = False
         self._stop_request: StopRequest | None = None
+        self._killed = False
         self._processes: list[Process] = []
         self._signals: list[Signalled] = []
         self._empty_at_ms: int | None = None
@@ -201,6 +202,7 @@ class Command:
 
     def kill_now(self) -> None:
         """SIGKILL to the whole tree, without grace and without waiting; `wait` returns soon after."""
+        self._killed = True
         self._link.cut()
         self._expect_end(MUTE_SECONDS)
 
@@ -211,6 +213,11 @@ class Command:
             self._stop_request = StopRequest(requested_at_ms=requested_at_ms or now, delivered_at_ms=now)
             self._expect_end(self._grace.sigint_seconds + self._grace.sigterm_seconds + MUTE_SECONDS)
         return self._stop_request
+
+    @property
+    def _was_asked_to_end(self) -> bool:
+        """From then on its signals are for the receipt: that of a stop which comes after the kill, too."""
+        return self._stop_request is not None or self._killed
 
     def _expect_end(self, seconds: float) -> None:
         """A guard that was stopped is continued at once; one that does not answer is passed over."""
@@ -273,7 +280,7 @@ class Command:
     def _note_signal(self, signalled: Signalled) -> None:
         if self._answers and self._answers[0][0] == signalled.signal:
             settle(self._answers.popleft()[1])
-        elif self._stop_request is not None:
+        elif self._was_asked_to_end:
             self._signals.append(signalled)
 
     def _why_not(self, error: OSError, cwd: Path) -> str:
@@ -310,7 +317,7 @@ class Command:
         # Once it has ended its group may be empty, and the number another's.
         group = self.pid or None if self._status is None else None
         reached, self._survivors = await lost_guard.end(self._link.pid, group, self._link.cgroup)
-        if reached and self._stop_request is not None:
+        if reached and self._was_asked_to_end:
             self._signals.append(Signalled(signal="SIGKILL", processes=len(reached), at_ms=at_ms))
         if not self._survivors:
             self._empty_at_ms = now_ms()

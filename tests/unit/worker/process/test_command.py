@@ -262,6 +262,15 @@ async def test_kill_now_gives_no_grace(start: Any, heard: Heard) -> None:
     command.kill_now()  # harmless when all is over
 
 
+async def test_a_kill_before_the_stop_is_on_its_receipt(start: Any, heard: Heard) -> None:
+    """C-12: its handler was ended from outside, the guard was quicker than the stop that follows."""
+    command = await start("sh", "-c", "echo ready; sleep 60; sleep 60")
+    await heard.says("ready")
+    command.kill_now()
+    assert (await command.wait()).receipt is None
+    assert [each["signal"] for each in (await command.stop())["signals"]] == ["SIGKILL"]
+
+
 async def test_a_paused_tree_stands_still(start: Any, heard: Heard) -> None:
     command = await start("sh", "-c", "sh -c 'while :; do :; done' & while :; do echo x; done")
     await heard.says("x")
