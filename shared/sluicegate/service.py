@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -22,6 +23,7 @@ S = TypeVar("S", bound=Settings)
 
 def run(name: str, kind: type[S], serve: Callable[[S], Coroutine[Any, Any, None]]) -> int:
     """Load the settings, serve until done; the exit status. What keeps it from starting is one line."""
+    gc.freeze()  # what was imported stays: no collection looks at it again, above all not those at the end
     try:
         settings = load(kind)
         log.configure(name, settings.log_level)
