@@ -22,7 +22,7 @@ from tests.support.wait import until
 
 STORES = [
     pytest.param("valkey", id="valkey"),
-    pytest.param("redis", id="redis-tls", marks=pytest.mark.needs("redis-server")),
+    pytest.param("redis", id="redis-tls", marks=[pytest.mark.needs("redis-server"), pytest.mark.slow]),
 ]
 
 

@@ -136,7 +136,7 @@ async def test_the_keyboard_reaches_a_job_and_keeps_its_place(
         await expect(page.locator("#job h1")).to_have_text("noop")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 async def test_a_phone_shows_it_all(browser: Browser, dashboard: str, store: Store, scheme: Any) -> None:
     """Nothing is wider than the screen, in either colour scheme, however long a name is."""
     job = await given.running(store, "t" * 64, worker_id="w" * 128)

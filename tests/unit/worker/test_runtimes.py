@@ -31,6 +31,7 @@ from tests.support.recorded_context import Kept
 from tests.support.tasks import NewTask, failure, run
 
 ROOT = Path(__file__).parents[3]
+ONE_SOON_ALL_SLOW = [AGENTS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in AGENTS[1:])]
 
 
 @pytest.fixture
@@ -160,6 +161,7 @@ async def test_a_failure_has_its_words_and_its_class(
     assert origin.branches() == ["main"]
 
 
+@pytest.mark.parametrize("agent", ONE_SOON_ALL_SLOW, indirect=True)
 async def test_an_agent_that_hangs_is_ended_with_all_of_it(
     worker_settings: WorkerSettings, new_task: NewTask, stand_ins: StandIns, agent: str
 ) -> None:
