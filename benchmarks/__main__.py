@@ -45,7 +45,7 @@ from benchmarks import (
     traced,
 )  # fmt: skip
 from benchmarks.report import Measured, Report
-from benchmarks.subject import WARM_UP, Round, Scale, Subject, Unmeasured, figures
+from benchmarks.subject import Round, Scale, Subject, Unmeasured, figures
 from sluicegate.errors import SluicegateError
 
 SUBJECTS: Final = (
@@ -67,7 +67,9 @@ INTERRUPTED: Final = 128 + signal.SIGINT
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--only", multiple=True, metavar="NAME", help="Measure this subject; may be repeated.")
 @click.option("--runs", type=click.IntRange(1, 50), help=f"Measured runs of each, {RUNS} by default.")
-@click.option("--quick", is_flag=True, help=f"Fewer jobs, {QUICK_RUNS} runs: to see that it works.")
+@click.option(
+    "--quick", is_flag=True, help=f"Fewer jobs, {QUICK_RUNS} runs, no warm-up: to see that it works."
+)
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON too.")
 @click.option("--list", "listed", is_flag=True, help="Name the subjects.")
 def main(only: tuple[str, ...], runs: int | None, quick: bool, json_path: Path | None, listed: bool) -> None:
@@ -126,7 +128,7 @@ async def _measure(subject: Subject, scale: Scale, limit_seconds: float) -> Meas
         failure = str(error) or type(error).__name__
     return Measured(
         subject=subject,
-        figures=[] if failure else figures(rounds[WARM_UP:]),
+        figures=[] if failure else figures(rounds[scale.warm_up :]),
         seconds=time.monotonic() - started,
         failure=failure,
     )

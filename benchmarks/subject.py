@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
-
-WARM_UP: Final = 1
-"""Rounds whose readings are dropped: connections are made, scripts loaded, code paths warm."""
 
 
 class Unmeasured(Exception):
@@ -24,8 +21,13 @@ class Scale(Struct, frozen=True):
     quick: bool = False
 
     @property
+    def warm_up(self) -> int:
+        """Rounds whose readings are dropped: connections are made, scripts loaded, code paths warm."""
+        return 0 if self.quick else 1
+
+    @property
     def rounds(self) -> range:
-        return range(WARM_UP + self.runs)
+        return range(self.warm_up + self.runs)
 
     def of(self, full: int, *, quick: int) -> int:
         return quick if self.quick else full

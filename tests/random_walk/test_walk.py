@@ -64,5 +64,5 @@ def test_a_walk(walk: type[Walk]) -> None:
 def test_a_long_walk(walk: type[Walk], part: int) -> None:
     """C-13, Q-9, and much longer, in parts that several processes share; SLUICEGATE_TEST_WALK sets the number
     of examples of all parts."""
-    run(walk, examples=int(os.environ.get("SLUICEGATE_TEST_WALK", "320")) // PARTS, steps=40)
+    run(walk, examples=int(os.environ.get("SLUICEGATE_TEST_WALK", "200")) // PARTS, steps=40)
     print(f"{walk.steps} steps")
