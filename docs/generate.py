@@ -39,7 +39,7 @@ def pages() -> dict[str, str]:
 
 
 def settings_page() -> str:
-    """A table of settings for each struct, in the order of `settings.py`."""
+    """A table of settings for each struct, in the order of `settings/structs.py`."""
     lines = [
         "# Settings",
         "",

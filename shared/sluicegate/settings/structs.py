@@ -1,7 +1,6 @@
-"""Settings: one frozen struct per service, from flags, the environment and a TOML file, in that order.
+"""One frozen struct per service: each setting with its bounds, its default and what it is for.
 
-A field `redis_url` is `SLUICEGATE_REDIS_URL` in the environment and `redis_url` in the file. Each default
-exists once, here; `.env.example` is generated from these structs. Seconds accept decimals.
+Seconds accept decimals.
 """
 
 from __future__ import annotations
@@ -9,10 +8,8 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,13 +19,10 @@ from sluicegate.failure_rules import FailureRules
 from sluicegate.model import MAX_GRANT_MINUTES, PRINTABLE_PATTERN, LiveProvider
 from sluicegate.runtimes import RuntimeName
 from sluicegate.sealing import SealingKeys
+from sluicegate.settings.secret_files import read_secret
 
 PREFIX: Final = "SLUICEGATE_"
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
-OUTSIDE_SETTINGS: Final = frozenset(
-    {"SLUICEGATE_CONFIG", "SLUICEGATE_TEST_STRICT", "SLUICEGATE_TEST_REDIS", "SLUICEGATE_TEST_WALK"}
-)
-"""Variables with the prefix that are read elsewhere: the file's place, and the test suite's switches."""
 
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -456,155 +450,7 @@ STRUCTS: Final[tuple[type[Struct], ...]] = (
     ClientSettings,
 )  # fmt: skip
 SECRET_FIELDS: Final = frozenset({"token", "bootstrap_admin_token", "session_key", "live_keys"})
-FROM_FILES: Final = SECRET_FIELDS - {"token"}
-"""Secrets that may also come from a file: SLUICEGATE_SESSION_KEY_FILE names the one with `session_key`."""
-
-S = TypeVar("S", bound=Struct)
-
-
-def load(
-    kind: type[S],
-    *,
-    environ: Mapping[str, str] | None = None,
-    config: Path | None = None,
-    flags: Mapping[str, Any] | None = None,
-) -> S:
-    """The settings of one service; flags win over the environment, the environment over the file.
-
-    flags: field -> value; None means not given. config: the TOML file; else SLUICEGATE_CONFIG, else
-    ./sluicegate.toml if it is there. Raises ConfigurationError naming the variable, the value and what
-    is allowed.
-    """
-    environ = os.environ if environ is None else environ
-    names = msgspec.structs.fields(kind)
-    values: dict[str, tuple[str, Any]] = {}
-    for name, value in _file_values(config, environ).items():
-        values[name] = (f"{name} in the file", value)
-    for field in names:
-        variable = PREFIX + field.name.upper()
-        if environ.get(variable, "") != "":
-            values[field.name] = (variable, environ[variable])
-        elif field.name in FROM_FILES and environ.get(f"{variable}_FILE", "") != "":
-            values[field.name] = (
-                variable,
-                read_secret(f"{variable}_FILE", Path(environ[f"{variable}_FILE"])),
-            )
-        if flags and flags.get(field.name) is not None:
-            values[field.name] = (f"--{field.name.replace('_', '-')}", flags[field.name])
-    hints = get_type_hints(kind, include_extras=True)
-    chosen = {
-        field.name: _convert(*values[field.name], hints[field.name], secret=field.name in SECRET_FIELDS)
-        for field in names
-        if field.name in values
-    }
-    return kind(**chosen)
-
-
-def read_secret(variable: str, path: Path) -> str:
-    """What is in a file, without white space around it. Raises ConfigurationError, also for an empty one."""
-    try:
-        text = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{variable}={str(path)!r} cannot be read: {error}") from error
-    if not text:
-        raise ConfigurationError(f"{variable}={str(path)!r} is empty")
-    return text
-
-
-def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
-    """Variables with our prefix that mean nothing: worth a warning, since they are often misspelt."""
-    environ = os.environ if environ is None else environ
-    known = {PREFIX + name.upper() for name in known_fields()} | OUTSIDE_SETTINGS
-    known |= {f"{PREFIX}{name.upper()}_FILE" for name in FROM_FILES}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
 def known_fields() -> dict[str, msgspec.structs.FieldInfo]:
     return {field.name: field for kind in STRUCTS for field in msgspec.structs.fields(kind)}
-
-
-def masked(settings: Struct) -> dict[str, Any]:
-    """The effective values, secrets and passwords in URLs replaced."""
-    shown: dict[str, Any] = {}
-    for name, value in msgspec.structs.asdict(settings).items():
-        if value is not None and name in SECRET_FIELDS:
-            shown[name] = "***"
-        elif isinstance(value, str) and "://" in value and "@" in value:
-            scheme, _, rest = value.partition("://")
-            shown[name] = f"{scheme}://***@{rest.rpartition('@')[2]}"
-        else:
-            shown[name] = str(value) if isinstance(value, Path) else value
-    return shown
-
-
-def env_example() -> str:
-    """The text of `.env.example`: every setting, its default and what it is for."""
-    lines = ["# Settings of Sluicegate. Uncomment to change; the values shown are the defaults.", ""]
-    for kind in STRUCTS:
-        fields = {field.name: field for field in msgspec.structs.fields(kind)}
-        own = [name for name in kind.__annotations__ if name in fields]
-        if not own:
-            continue
-        lines += [f"# --- {(kind.__doc__ or kind.__name__).strip().splitlines()[0]}", ""]
-        for name in own:
-            field = fields[name]
-            lines += [f"# {description(field)}", f"#{PREFIX}{name.upper()}={as_text(field.default)}", ""]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def description(field: msgspec.structs.FieldInfo) -> str:
-    for meta in getattr(field.type, "__metadata__", ()):
-        if isinstance(meta, Meta) and meta.description:
-            return meta.description
-    return ""
-
-
-def as_text(value: Any) -> str:
-    if value is None or value is msgspec.NODEFAULT:
-        return ""
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return str(value)
-
-
-def _file_values(config: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    path = config or (Path(environ["SLUICEGATE_CONFIG"]) if environ.get("SLUICEGATE_CONFIG") else None)
-    if path is None:
-        path = Path("sluicegate.toml")
-        if not path.is_file():
-            return {}
-    try:
-        values = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise ConfigurationError(f"the settings file {path} cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"the settings file {path} is not TOML: {error}") from error
-    if unknown := sorted(set(values) - set(known_fields())):
-        raise ConfigurationError(f"the settings file {path} has unknown keys: {', '.join(unknown)}")
-    return values
-
-
-def _convert(source: str, value: Any, kind: Any, *, secret: bool) -> Any:
-    if isinstance(value, str) and _is_list(kind):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    try:
-        return msgspec.convert(value, kind, strict=False, dec_hook=_decode)
-    except msgspec.ValidationError as error:
-        shown = "***" if secret else repr(value)
-        raise ConfigurationError(f"{source}={shown} is not allowed: {error}") from error
-
-
-def _decode(kind: type, value: Any) -> Any:
-    if kind is Path:
-        return Path(str(value))
-    if kind in (FailureRules, SealingKeys):
-        return kind.read(value)
-    raise NotImplementedError(kind)
-
-
-def _is_list(kind: Any) -> bool:
-    if get_origin(kind) is tuple:
-        return True
-    return any(_is_list(part) for part in get_args(kind))
