@@ -32,9 +32,11 @@ def __getattr__(name: str) -> Any:
     if name in _WHERE:
         from importlib import import_module
 
-        return getattr(import_module(_WHERE[name]), name)
-    if name == "__version__":
+        found = getattr(import_module(_WHERE[name]), name)
+    elif name == "__version__":
         from importlib.metadata import version
 
-        return version("sluicegate")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = version("sluicegate")  # reads and parses a file: once
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, found)

@@ -1,7 +1,7 @@
 """The span of an enqueue by the client, in programs that trace themselves.
 
-A program that has not imported OpenTelemetry has no span here, and pays for the question alone. One that has
-gets a span from the tracer provider that it has set up, as from any library; without one, none is recorded.
+A program gets a span from the tracer provider that it has set up, as from any library. One that has set up
+none, or has not even imported OpenTelemetry, has no span here and pays for the question alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ def enqueueing(
     job_type: object, *, job_id: object = None, count: int | None = None
 ) -> AbstractContextManager[Any]:
     """job_type, job_id: as the producer says them, unchecked; None for a batch, which has a count."""
-    if (api := sys.modules.get("opentelemetry.trace")) is None:
+    api = sys.modules.get("opentelemetry.trace")
+    if api is None or isinstance(api.get_tracer_provider(), api.ProxyTracerProvider):
         return nullcontext()
     facts = names.of_message("enqueue", "send", job_type, job_id) | {names.BATCH_COUNT: count}
     known = {
