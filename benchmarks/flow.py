@@ -83,5 +83,6 @@ def _plain(name: str) -> scripts.Script:
 
 
 SUBJECT: Final = Subject(
-    name="flow", says="what counting for the charts costs the store", rounds=rounds, limit_seconds=60
-)
+    name="flow", says="what counting for the charts costs the store", rounds=rounds,
+    limit_seconds=60, long=True,
+)  # fmt: skip
