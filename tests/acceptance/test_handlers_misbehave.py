@@ -59,6 +59,7 @@ async def test_a_handler_that_never_looks_is_ended_after_the_grace(store: Store,
     await until(lambda: _has_status(store, behind, "succeeded"), "its slot is free again")
 
 
+@pytest.mark.slow
 async def test_the_time_limit_ends_the_job_and_its_processes(store: Store, started: Programs) -> None:
     """70-52: failed with class run_timeout, no retry, though a heartbeat past the limit is refused."""
     make = JobBuilder(store)

@@ -191,12 +191,13 @@ async def test_a_task_waits_between_two_steps_and_goes_on(story: Story) -> None:
     assert [(line["version"], line["worker"]) for line in hits] == [(versions[0], "first")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("held", "finished", "stage"),
     [
         pytest.param("clone", [], "prepare", id="before the steps"),
-        pytest.param("3", ["prepare"], "", id="before publish", marks=pytest.mark.slow),
-        pytest.param("commit-tree", ["prepare", "execute"], "", id="before the push", marks=pytest.mark.slow),
+        pytest.param("3", ["prepare"], "", id="before publish"),
+        pytest.param("commit-tree", ["prepare", "execute"], "", id="before the push"),
     ],
 )
 async def test_a_task_waits_between_its_stages(

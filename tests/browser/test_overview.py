@@ -90,6 +90,7 @@ async def test_the_overview_follows_the_queue(browser: Browser, dashboard: str, 
         assert await still_marked(page)
 
 
+@pytest.mark.slow
 async def test_ages_grow_while_nothing_happens(browser: Browser, dashboard: str, store: Store) -> None:
     await given.queued(store)
     async with opened(browser, dashboard) as page:

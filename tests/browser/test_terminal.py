@@ -141,6 +141,7 @@ async def test_a_run_is_watched_and_typed_into(
         assert colour == "rgb(120, 200, 80)"
 
 
+@pytest.mark.slow
 async def test_the_card_counts_down_and_is_copied_from(
     browser: Browser, site: str, settings: Settings, store: Store
 ) -> None:

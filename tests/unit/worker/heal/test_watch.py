@@ -113,10 +113,12 @@ async def test_life_is_not_taken_for_silence(tmp_path: Path) -> None:
 
 async def test_processor_time_is_life_only_when_asked_for(tmp_path: Path) -> None:
     """A hundredth of a core is asked for, so that a crowded machine changes nothing."""
-    async with watching(tmp_path, "while :; do :; done", idle=1.5, wall=4.0, cpu=1) as watched:
-        assert (await watched.limit())[0] == "wall"
-    async with watching(tmp_path, "exec sleep 60", idle=1.0, wall=30.0, cpu=1) as watched:
-        assert (await watched.limit())[0] == "idle"
+    async with (
+        watching(tmp_path, "while :; do :; done", idle=1.5, wall=4.0, cpu=1) as busy,
+        watching(tmp_path, "exec sleep 60", idle=1.0, wall=30.0, cpu=1) as asleep,
+    ):
+        limits = await asyncio.gather(busy.limit(), asleep.limit())
+    assert [limit for limit, _ in limits] == ["wall", "idle"]
 
 
 @pytest.mark.parametrize("limits", [{"wall": 0.5}, {"idle": 0.5}])
