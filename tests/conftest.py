@@ -6,6 +6,7 @@ import gc
 import inspect
 import os
 import random
+import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -28,6 +29,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_configure() -> None:
     """No timing decides a test, neither one of generated cases. Folders of tests that passed go at once."""
     scratch.write_in_memory()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in the background of a script. What the tests start inherits it, and some of that they interrupt.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")
 
