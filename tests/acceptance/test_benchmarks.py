@@ -17,7 +17,7 @@ from tests.support.wait import until_sync
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "benchmarks"]
-ENDLESS = [*COMMAND, "--quick", "--runs", "50"]
+LASTING = [*COMMAND, "--quick", "--runs", "50"]
 
 
 def measure(*arguments: str, seconds: float = 100) -> subprocess.CompletedProcess[str]:
@@ -129,7 +129,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signal
     """While commands of jobs run under the measured worker."""
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
-        [*ENDLESS, "--only", "cancel"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+        [*LASTING, "--only", "cancel"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     ) as run:
         try:
             process = psutil.Process(run.pid)

@@ -31,9 +31,8 @@ def fake_redis() -> Iterator[str]:
 
 
 class _Handler(TCPFakeRequestHandler):
-    disable_nagle_algorithm = (
-        True  # else the second reply of a pipeline waits 40 ms for the word on the first
-    )
+    # Else the second reply of a pipeline waits 40 ms for the word on the first.
+    disable_nagle_algorithm = True
 
     def handle(self) -> None:
         """Answer until the client goes.

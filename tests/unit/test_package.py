@@ -11,7 +11,7 @@ import sluicegate
 
 
 def test_the_version_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stands in a file, which was read and parsed for each job that a traced program enqueued."""
+    """It stands in a file, which was read and parsed for each enqueue where OpenTelemetry is loaded."""
     monkeypatch.delitem(vars(sluicegate), "__version__", raising=False)
     with mock.patch.object(metadata, "version", side_effect=metadata.version) as reads:
         assert sluicegate.__version__ == sluicegate.__version__

@@ -41,6 +41,7 @@ def env_example() -> str:
 
 
 def description(field: msgspec.structs.FieldInfo) -> str:
+    """What the setting is for, in words; empty where its annotation does not say."""
     for meta in getattr(field.type, "__metadata__", ()):
         if isinstance(meta, Meta) and meta.description:
             return meta.description
@@ -48,6 +49,7 @@ def description(field: msgspec.structs.FieldInfo) -> str:
 
 
 def as_text(value: Any) -> str:
+    """A value as the environment has it; empty for None, and for a setting without a default."""
     if value is None or value is msgspec.NODEFAULT:
         return ""
     if isinstance(value, bool):

@@ -453,4 +453,5 @@ SECRET_FIELDS: Final = frozenset({"token", "bootstrap_admin_token", "session_key
 
 
 def known_fields() -> dict[str, msgspec.structs.FieldInfo]:
+    """Every setting by its name in the file; one that several structs share is there once."""
     return {field.name: field for kind in STRUCTS for field in msgspec.structs.fields(kind)}
