@@ -16,7 +16,7 @@ def now_ms() -> int:
 def to_rfc3339(ms: int) -> str:
     """1_700_000_000_123 -> '2023-11-14T22:13:20.123Z'."""
     seconds, millis = divmod(ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix('+00:00')}.{millis:03d}Z"
 
 
 def from_rfc3339(text: str) -> int:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from sluicegate import keys
 from sluicegate.errors import Busy, Conflict, Invalid, NotFound, RequestError
 from sluicegate.model import ID_PATTERN, STATUSES, Counts, Job, JobSpec, Lane, encoded
+from sluicegate.settings import Settings
 from sluicegate.store import figures, rendering
 from sluicegate.store.connection import MAX_BYTES, MAX_ITEMS, Store
 from sluicegate.times import from_rfc3339
@@ -61,11 +62,12 @@ class Record(NamedTuple):
 
 
 class _Reply(NamedTuple):
-    """words: one per job. refusals: what some of them stand for."""
+    """words: one per job. no_memory: why none that is new was accepted."""
 
     words: list[str]
     now_ms: int
-    refusals: dict[str, Busy]
+    no_memory: Busy | None
+    settings: Settings
 
 
 class JobFilter(Struct, frozen=True, kw_only=True):
@@ -235,25 +237,13 @@ async def _send(store: Store, part: Sequence[Submission]) -> _Reply:
         max_lanes=settings.max_lanes,
         idempotency_ms=int(settings.idempotency_seconds * 1000),
     )
-    refusals = {
-        "QUEUE_FULL": no_memory
-        or _full(f"{settings.max_queued:,} jobs wait or are delayed", "SLUICEGATE_MAX_QUEUED"),
-        "LANES_FULL": _full(f"{settings.max_lanes:,} lanes have entries", "SLUICEGATE_MAX_LANES"),
-    }
-    return _Reply(words, int(now), refusals)
-
-
-def _full(what: str, setting: str) -> Busy:
-    return Busy(f"{what}, and no more may ({setting})", code="queue_full")
+    return _Reply(words, int(now), no_memory, settings)
 
 
 def _enqueued_all(reply: _Reply | None, part: Sequence[Submission]) -> list[Enqueued | RequestError]:
     if reply is None:
         return []
-    return [
-        reply.refusals.get(word) or _enqueued(word, submission, reply.now_ms)
-        for word, submission in zip(reply.words, part, strict=True)
-    ]
+    return [_enqueued(word, submission, reply) for word, submission in zip(reply.words, part, strict=True)]
 
 
 def _item(submission: Submission) -> tuple[object, ...]:
@@ -271,9 +261,10 @@ def _item(submission: Submission) -> tuple[object, ...]:
     )
 
 
-def _enqueued(word: str, submission: Submission, now: int) -> Enqueued | RequestError:
+def _enqueued(word: str, submission: Submission, reply: _Reply) -> Enqueued | RequestError:
     if word == "CREATED":
-        return Enqueued(submission.id, False, _new(submission, now))
+        return Enqueued(submission.id, False, _new(submission, reply.now_ms))
+    settings = reply.settings
     word, _, job_id = word.partition(" ")
     match word:
         case "EXISTS":
@@ -283,7 +274,17 @@ def _enqueued(word: str, submission: Submission, now: int) -> Enqueued | Request
             return Conflict(
                 f"this {what} names another job, {job_id}", code="idempotency_conflict", jobId=job_id
             )
+        case "QUEUE_FULL":
+            return reply.no_memory or _full(
+                f"{settings.max_queued:,} jobs wait or are delayed", "SLUICEGATE_MAX_QUEUED"
+            )
+        case "LANES_FULL":
+            return _full(f"{settings.max_lanes:,} lanes have entries", "SLUICEGATE_MAX_LANES")
     raise ValueError(f"not a reply of enqueue: {word}")
+
+
+def _full(what: str, setting: str) -> Busy:
+    return Busy(f"{what}, and no more may ({setting})", code="queue_full")
 
 
 def _new(submission: Submission, now: int) -> Job:
