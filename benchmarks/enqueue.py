@@ -19,7 +19,7 @@ BATCHES: Final = rate("enqueue, 1,000 a call", target=60_000, ceiling=PIPELINED_
 
 
 async def rounds(scale: Scale) -> AsyncGenerator[Round, None]:
-    singles, batched = scale.of(5_000, quick=500), scale.of(40_000, quick=4_000)
+    singles, batched = scale.of(2_000, quick=500), scale.of(20_000, quick=4_000)
     with Rig() as rig, rig.wire() as wire:
         for _ in scale.rounds:
             wire.call("FLUSHALL")
