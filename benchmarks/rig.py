@@ -186,6 +186,7 @@ async def fill(store: Store, number: int, job_type: str = "noop") -> list[str]:
                 prepare(_named(job_type), actor="bench", settings=store.settings)
                 for _ in range(min(FILL, number - len(ids)))
             ]
+            # The first hundred goes in alone, so that its first job is the first in the queue.
             if len(sending) == FILLED_AT_ONCE or len(ids) == FILL:
                 accepted(await sending.pop(0))
             ids += [each.id for each in batch]
