@@ -17,7 +17,7 @@ import pytest
 from sluicegate import keys
 from sluicegate.settings import PREFIX, Settings
 from sluicegate.store.connection import Store
-from tests.support import leftovers, scratch, store_server, tools
+from tests.support import cgroups, leftovers, scratch, store_server, tools
 from tests.support.fake_redis import fake_redis
 
 
@@ -75,6 +75,12 @@ def _plain_environment(_named_store: str | None) -> Iterator[None]:
         for name in [each for each in os.environ if each.startswith(PREFIX)]:
             if not name.startswith(f"{PREFIX}TEST_"):
                 patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cgroup_of_its_own() -> Iterator[None]:
+    with cgroups.moved_into_one():
         yield
 
 
