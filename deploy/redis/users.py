@@ -90,11 +90,11 @@ def acl_file() -> str:
 
 
 def _scripts_run(statement: ast.stmt) -> Iterable[str]:
-    """The scripts that a definition runs: the first argument of `run` and `run_many` is always a literal."""
+    """The scripts that a definition runs: the first argument of `run` and its like is always a literal."""
     for node in ast.walk(statement):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             first = node.args[0]
-            if node.func.attr in ("run", "run_many") and isinstance(first, ast.Constant):
+            if node.func.attr in ("run", "run_many", "run_in_turn") and isinstance(first, ast.Constant):
                 yield first.value
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, Self
 
 import hiredis
@@ -43,6 +44,8 @@ MAX_ITEMS: Final = 100
 MAX_BYTES: Final = 1024 * 1024
 BLOCK_SECONDS: Final = 2.0
 """Longest blocking read: short enough that a lost connection is noticed soon."""
+UNDER_WAY: Final = 2
+"""Calls in turn that the server has at once: the next one is there when it has done one."""
 PARTITIONS: Final = 1
 
 _LOST = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError)
@@ -111,24 +114,13 @@ class Store:
         Raises StoreUnavailable, OutcomeUnknown (not repeatable, and sent), StoreUninitialised, ...
         """
         chosen = script(name)
-        reply = await self._repeat(
-            lambda connection: self._evaluate(connection, chosen, chosen.argv(args, items)),
-            repeatable=repeatable,
-            reads=chosen.reads,
+        return _checked(
+            await self._repeat(
+                lambda connection: self._evaluate(connection, chosen, chosen.argv(args, items)),
+                repeatable=repeatable,
+                reads=chosen.reads,
+            )
         )
-        word = reply[0]
-        if word == "OK":
-            return reply[1:]  # type: ignore[no-any-return]
-        if word == "STORE_UNINITIALISED":
-            raise StoreUninitialised(
-                "the store has no meta or pause record: it is not an empty queue. Restore its data, or "
-                "let `sluicegate doctor` say what is missing."
-            )
-        if word == "STORE_VERSION":
-            raise StoreVersionMismatch(
-                f"the store has schema version {reply[1]}, which this version does not know"
-            )
-        return reply  # type: ignore[no-any-return]
 
     async def run_many(
         self, name: str, items: Sequence[tuple[Any, ...]], *, repeatable: bool = True, **args: Any
@@ -138,6 +130,53 @@ class Store:
         for part in split(items):
             replies += (await self.run(name, part, repeatable=repeatable, **args))[0]
         return replies
+
+    async def run_in_turn(
+        self,
+        name: str,
+        parts: Iterable[Sequence[tuple[Any, ...]]],
+        heard: Callable[[list[Any]], None],
+        /,
+        **args: Any,
+    ) -> None:
+        """Run a script that may be repeated over one part after another, all within the time of one call.
+
+        The next part is drawn and sent while the server works on one, so that it need not wait for it.
+        heard: gets the reply to each part, in order, as `run` returns it. What a refused call had behind it
+        may have been run.
+        """
+        chosen = script(name)
+        calls = (chosen.argv(args, items) for items in parts)
+        unanswered: deque[list[Any]] = deque()
+
+        async def call(connection: AbstractConnection) -> None:
+            under_way = 0
+            # The first one brings the text: were it unknown, one behind it might be run before it.
+            words = self._by_text(chosen)
+            while True:
+                while under_way < UNDER_WAY:
+                    if under_way == len(unanswered):
+                        drawn = next(calls, None)
+                        if drawn is None:
+                            break
+                        unanswered.append(drawn)
+                    await _write(connection, *words, *unanswered[under_way])
+                    words = self._by_name(chosen)
+                    under_way += 1
+                if not under_way:
+                    return
+                try:
+                    reply = _checked(await connection.read_response())
+                except redis_errors.ResponseError as error:
+                    await disconnect(connection)  # with the replies to what was behind it
+                    if isinstance(error, redis_errors.NoScriptError):
+                        raise redis_errors.ConnectionError("it has forgotten its scripts") from error
+                    raise
+                unanswered.popleft()
+                under_way -= 1
+                heard(reply)
+
+        await self._repeat(call)
 
     async def now_ms(self) -> int:
         """The store's clock, in ms: what leases, due times and retention are judged by."""
@@ -231,12 +270,16 @@ class Store:
                 timer.cancel()
 
     async def _evaluate(self, connection: AbstractConnection, chosen: Script, argv: list[Any]) -> Any:
-        if self._plain_scripts:
-            return await _send(connection, "EVAL", chosen.plain_text, 1, keys.META, *argv)
         try:
-            return await _send(connection, "EVALSHA", chosen.sha, 1, keys.META, *argv)
+            return await _send(connection, *self._by_name(chosen), *argv)
         except redis_errors.NoScriptError:
-            return await _send(connection, "EVAL", chosen.text, 1, keys.META, *argv)
+            return await _send(connection, *self._by_text(chosen), *argv)
+
+    def _by_name(self, chosen: Script) -> tuple[Any, ...]:
+        return self._by_text(chosen) if self._plain_scripts else ("EVALSHA", chosen.sha, 1, keys.META)
+
+    def _by_text(self, chosen: Script) -> tuple[Any, ...]:
+        return "EVAL", chosen.plain_text if self._plain_scripts else chosen.text, 1, keys.META
 
     @property
     def _address(self) -> str:
@@ -263,10 +306,31 @@ def split(items: Sequence[tuple[Any, ...]]) -> list[Sequence[tuple[Any, ...]]]:
     return parts
 
 
+def _checked(reply: list[Any]) -> list[Any]:
+    """The reply of a script without its leading OK, or whole when its word is another."""
+    word = reply[0]
+    if word == "OK":
+        return reply[1:]
+    if word == "STORE_UNINITIALISED":
+        raise StoreUninitialised(
+            "the store has no meta or pause record: it is not an empty queue. Restore its data, or "
+            "let `sluicegate doctor` say what is missing."
+        )
+    if word == "STORE_VERSION":
+        raise StoreVersionMismatch(
+            f"the store has schema version {reply[1]}, which this version does not know"
+        )
+    return reply
+
+
 async def _send(connection: AbstractConnection, *words: Any) -> Any:
+    await _write(connection, *words)
+    return await connection.read_response()
+
+
+async def _write(connection: AbstractConnection, *words: Any) -> None:
     # hiredis packs in C; redis-py's own packing takes longer than the round trip of a small call.
     await connection.send_packed_command(hiredis.pack_command(words), check_health=False)
-    return await connection.read_response()
 
 
 async def _pipeline(connection: AbstractConnection, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -25,6 +25,8 @@ MAX_SCANNED: Final = 2000
 """Entries that a filtered page reads at most; it may be short, with a cursor."""
 LOOKED_AT_ONCE: Final = 500
 """Of those: so many are looked at before the ones that fit are read."""
+PARTS_TOGETHER: Final = 10
+"""Calls that enqueue a batch of a thousand, in the time that one may take."""
 
 
 class Submission(Struct, frozen=True, kw_only=True):
@@ -61,10 +63,9 @@ class Record(NamedTuple):
     spec: JobSpec
 
 
-class _Reply(NamedTuple):
-    """words: one per job. no_memory: why none that is new was accepted."""
+class _Call(NamedTuple):
+    """What is the same for all jobs of a call. no_memory: why none that is new was accepted."""
 
-    words: list[str]
     now_ms: int
     no_memory: Busy | None
     settings: Settings
@@ -106,24 +107,10 @@ async def enqueue(store: Store, submissions: Iterable[Submission]) -> list[Enque
     In order, not atomic over the list. Errors: Busy (queue_full), Conflict (idempotency_conflict).
     """
     outcomes: list[Enqueued | RequestError] = []
-    flight: asyncio.Task[_Reply] | None = None
-    flown: list[Submission] = []
-    try:
-        for part, last in _parts(submissions):
-            reply = await flight if flight else None
-            if last:
-                # No task for the one call of a single job: it would cost a tenth of its time.
-                outcomes += _enqueued_all(reply, flown)
-                return outcomes + _enqueued_all(await _send(store, part), part)
-            before, flight, flown = flown, asyncio.create_task(_send(store, part)), part
-            await asyncio.sleep(0)
-            # While the server works on this part: show the one before, then draw and so prepare the next.
-            outcomes += _enqueued_all(reply, before)
-        return outcomes
-    finally:
-        if flight is not None and not flight.done():
-            flight.cancel()
-            await asyncio.wait([flight])
+    parts = _parts(submissions)
+    for part in parts:
+        outcomes += await _enqueued_with(store, part, parts)
+    return outcomes
 
 
 async def read(store: Store, job_ids: Sequence[str]) -> list[Job | None]:
@@ -212,38 +199,56 @@ async def counts(store: Store) -> Counts:
     return (await figures.read(store)).counts
 
 
-def _parts(submissions: Iterable[Submission]) -> Iterator[tuple[list[Submission], bool]]:
-    """As many as one call takes, and whether they are the last; what comes in is drawn only when needed."""
+def _parts(submissions: Iterable[Submission]) -> Iterator[list[Submission]]:
+    """As many as one call takes; what comes in is drawn only when needed."""
     part: list[Submission] = []
     size = 0
     for submission in submissions:
         if part and (len(part) == MAX_ITEMS or size + len(submission.spec) > MAX_BYTES):
-            yield part, False
+            yield part
             part, size = [], 0
         part.append(submission)
         size += len(submission.spec)
     if part:
-        yield part, True
+        yield part
 
 
-async def _send(store: Store, part: Sequence[Submission]) -> _Reply:
-    """What is known already is answered also while memory is short: only what is new is refused."""
+async def _enqueued_with(
+    store: Store, part: list[Submission], others: Iterator[list[Submission]]
+) -> list[Enqueued | RequestError]:
+    """This part and those of the others that go with it.
+
+    What is known already is answered also while memory is short: only what is new is refused.
+    """
     settings = store.settings
     no_memory = await store.memory.refusal()
-    words, now = await store.run(
-        "enqueue",
-        [_item(submission) for submission in part],
-        max_queued=0 if no_memory else settings.max_queued,
-        max_lanes=settings.max_lanes,
-        idempotency_ms=int(settings.idempotency_seconds * 1000),
-    )
-    return _Reply(words, int(now), no_memory, settings)
+    limits: dict[str, Any] = {
+        "max_queued": 0 if no_memory else settings.max_queued,
+        "max_lanes": settings.max_lanes,
+        "idempotency_ms": int(settings.idempotency_seconds * 1000),
+    }
+    outcomes: list[Enqueued | RequestError] = []
+    sent: deque[list[Submission]] = deque()
 
+    def items(part: list[Submission]) -> list[tuple[object, ...]]:
+        sent.append(part)
+        return [_item(submission) for submission in part]
 
-def _enqueued_all(reply: _Reply | None, part: Sequence[Submission]) -> list[Enqueued | RequestError]:
-    if reply is None:
-        return []
-    return [_enqueued(word, submission, reply) for word, submission in zip(reply.words, part, strict=True)]
+    def heard(reply: list[Any]) -> None:
+        words, now = reply
+        answered = _Call(int(now), no_memory, settings)
+        outcomes.extend(
+            _enqueued(word, submission, answered)
+            for word, submission in zip(words, sent.popleft(), strict=True)
+        )
+
+    second = next(others, None)
+    if second is None:
+        heard(await store.run("enqueue", items(part), **limits))
+    else:
+        together = itertools.chain((part, second), itertools.islice(others, PARTS_TOGETHER - 2))
+        await store.run_in_turn("enqueue", map(items, together), heard, **limits)
+    return outcomes
 
 
 def _item(submission: Submission) -> tuple[object, ...]:
@@ -261,10 +266,10 @@ def _item(submission: Submission) -> tuple[object, ...]:
     )
 
 
-def _enqueued(word: str, submission: Submission, reply: _Reply) -> Enqueued | RequestError:
+def _enqueued(word: str, submission: Submission, call: _Call) -> Enqueued | RequestError:
     if word == "CREATED":
-        return Enqueued(submission.id, False, _new(submission, reply.now_ms))
-    settings = reply.settings
+        return Enqueued(submission.id, False, _new(submission, call.now_ms))
+    settings = call.settings
     word, _, job_id = word.partition(" ")
     match word:
         case "EXISTS":
@@ -275,7 +280,7 @@ def _enqueued(word: str, submission: Submission, reply: _Reply) -> Enqueued | Re
                 f"this {what} names another job, {job_id}", code="idempotency_conflict", jobId=job_id
             )
         case "QUEUE_FULL":
-            return reply.no_memory or _full(
+            return call.no_memory or _full(
                 f"{settings.max_queued:,} jobs wait or are delayed", "SLUICEGATE_MAX_QUEUED"
             )
         case "LANES_FULL":

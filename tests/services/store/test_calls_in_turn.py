@@ -1,0 +1,141 @@
+"""A batch of several calls, of which two are under way at a time: in order, once each, whatever breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from sluicegate import keys
+from sluicegate.errors import Busy, OutcomeUnknown
+from sluicegate.settings import Settings
+from sluicegate.store import Store, jobs
+from sluicegate.store.connections import connector
+from tests.services.client.breakage import Breakage
+from tests.support import store_server
+from tests.support.job_builder import JobBuilder
+from tests.transitions.test_enqueue import LANE, told
+
+
+@pytest.fixture
+def builder(store: Store) -> JobBuilder:
+    return JobBuilder(store)
+
+
+async def waiting(store: Store) -> list[str]:
+    """The jobs of the one lane, the next one first."""
+    entries = await store.command("XRANGE", keys.lane(LANE, "+w"), "-", "+")
+    return [fields[1] for _, fields in entries]
+
+
+@pytest.mark.parametrize("number", [100, 101, 200, 201, 1000, 1001, 1100, 2001])
+async def test_each_has_its_answer_and_its_place(store: Store, builder: JobBuilder, number: int) -> None:
+    """Q-13: at and beside each number at which one call, and those that go together, are full."""
+    submissions = [builder.submission() for _ in range(number)]
+    assert told(await jobs.enqueue(store, submissions)) == [(each.id, False) for each in submissions]
+    assert await waiting(store) == [each.id for each in submissions]
+
+
+async def test_what_breaks_is_sent_again_in_order(
+    store: Store, settings: Settings, builder: JobBuilder
+) -> None:
+    """Q-13: connections break before, within and after the replies to both calls that are under way."""
+    chance = random.Random(11)
+    breakage = Breakage(
+        settings.redis_url, lambda _: chance.choice((0, chance.randrange(20_000), chance.randrange(20_000)))
+    )
+    expected: list[str] = []
+    async with breakage.listening() as url:
+        broken = msgspec.structs.replace(settings, redis_url=url.replace("http:", "redis:") + "/0")
+        shaky = Store(broken, connector(broken))
+        while breakage.broken < 20:
+            submissions = [builder.submission() for _ in range(chance.randrange(101, 500))]
+            expected += [each.id for each in submissions]
+            answered = False
+            while not answered:
+                try:
+                    results = await jobs.enqueue(shaky, submissions)
+                except OutcomeUnknown:
+                    continue
+                answered = True
+                assert [job_id for job_id, _ in told(results)] == [each.id for each in submissions]
+        await shaky.close()
+    assert await waiting(store) == expected
+
+
+async def test_scripts_that_are_forgotten_meanwhile_are_brought_again(
+    store: Store, settings: Settings, builder: JobBuilder
+) -> None:
+    """Q-13: as after a SCRIPT FLUSH by somebody else: nobody notices, and the order stays."""
+    server, forgotten = store_server.client(settings.redis_url), 0
+
+    def drawn() -> Iterator[jobs.Submission]:
+        nonlocal forgotten
+        for at, each in enumerate(submissions):
+            if at % 250 == 249:
+                server.script_flush()
+                forgotten += 1
+            yield each
+
+    submissions = [builder.submission() for _ in range(1200)]
+    results = await jobs.enqueue(store, drawn())
+    assert forgotten == 4
+    assert [job_id for job_id, _ in told(results)] == [each.id for each in submissions]
+    assert await waiting(store) == [each.id for each in submissions]
+
+
+async def test_after_a_refusal_others_get_their_own_answers(
+    store: Store, settings: Settings, builder: JobBuilder
+) -> None:
+    """Q-17: one call is refused while another is behind it. Whose answer that is, nobody else may read."""
+    server = store_server.client(settings.redis_url)
+
+    def drawn() -> Iterator[jobs.Submission]:
+        for at in range(700):
+            if at == 450:
+                server.config_set("maxmemory", 1)
+            yield builder.submission()
+
+    try:
+        with pytest.raises(Busy) as refused:
+            await jobs.enqueue(store, drawn())
+    finally:
+        server.config_set("maxmemory", 0)
+    assert refused.value.code == "queue_full"
+    assert len(await waiting(store)) >= 200
+    await answers_are_their_own(store, builder)
+
+
+async def test_after_a_fault_of_the_caller_others_get_their_own_answers(
+    store: Store, builder: JobBuilder
+) -> None:
+    def drawn() -> Iterator[jobs.Submission]:
+        yield from (builder.submission() for _ in range(350))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await jobs.enqueue(store, drawn())
+    await answers_are_their_own(store, builder)
+
+
+async def test_a_caller_that_is_cancelled_leaves_no_answer_to_others(
+    store: Store, builder: JobBuilder
+) -> None:
+    for moment in range(1, 30, 3):
+        async with asyncio.TaskGroup() as calls:
+            calling = calls.create_task(jobs.enqueue(store, [builder.submission() for _ in range(900)]))
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            calling.cancel()
+        assert calling.cancelled()
+        await answers_are_their_own(store, builder)
+
+
+async def answers_are_their_own(store: Store, builder: JobBuilder) -> None:
+    for _ in range(3):
+        alone = builder.submission()
+        assert told(await jobs.enqueue(store, [alone])) == [(alone.id, False)]
+        assert (await jobs.get(store, alone.id)).id == alone.id
