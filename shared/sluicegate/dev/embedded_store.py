@@ -11,7 +11,9 @@ folder ends it first. A running store keeps `store.lock` locked, so two can neve
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -31,6 +33,8 @@ LOADING_SECONDS: Final = 600.0
 STOP_SECONDS: Final = 20.0
 POLL_SECONDS: Final = 0.005
 PORT_TRIES: Final = 5
+QUIET_PORTS: Final = range(20_000, 32_768)
+"""Below those that systems give to outgoing connections."""
 
 COMPACT: Final[Mapping[str, str]] = {
     # A job's hash stays one listpack and a small stream one small node: a third of the memory.
@@ -251,10 +255,16 @@ def server_binary() -> Path:
 
 
 def free_port() -> int:
-    """A port that is free on loopback now; another process may take it before it is used."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port that is free on loopback now; another process may take it before it is used.
+
+    Outgoing connections have ports of their own: one that had this port would keep a server from starting.
+    """
+    first = secrets.randbelow(len(QUIET_PORTS))
+    for port in itertools.chain(QUIET_PORTS[first:], QUIET_PORTS[:first]):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((LOOPBACK, port))
+            return port
+    raise StoreUnavailable(f"no port on {LOOPBACK} is free from {QUIET_PORTS[0]} to {QUIET_PORTS[-1]}")
 
 
 def ping(port: int, seconds: float = 0.25) -> bytes:

@@ -104,6 +104,27 @@ def test_a_given_port_that_is_taken_is_named_and_a_chosen_one_is_replaced(
             assert store.port != taken
 
 
+def test_no_outgoing_connection_has_the_port_that_is_offered() -> None:
+    """One that a server's port was given to would keep it from starting, or from starting again."""
+    kernel = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    outgoing = int(kernel.read_text().split()[0]) if kernel.exists() else 49_152
+    offered = {embedded_store.free_port() for _ in range(20)}
+    assert len(offered) > 10
+    for port in offered:
+        assert 1024 < port < outgoing
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", port))
+
+
+def test_where_every_port_is_taken_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        taken = embedded_store.free_port()
+        other.bind(("127.0.0.1", taken))
+        monkeypatch.setattr(embedded_store, "QUIET_PORTS", range(taken, taken + 1))
+        with pytest.raises(StoreUnavailable, match=f"from {taken} to {taken}"):
+            embedded_store.free_port()
+
+
 def test_a_machine_without_a_server_binary_is_told_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
