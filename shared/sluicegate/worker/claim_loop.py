@@ -90,6 +90,9 @@ class ClaimLoop:
             self._pause.observe(found.system)
             for attempt in found.attempts:
                 self._start(attempt)
+            if 0 < len(found.attempts) < limit:
+                # Nothing more waits: what there is may begin before the next claim is made.
+                await asyncio.sleep(0)
             if found.pause is not None:
                 self._pause.observe_one(found.pause)
             elif not found.system.workers_paused:

@@ -87,6 +87,22 @@ async def test_slots_that_end_together_are_filled_by_one_claim(queue: ScriptedTr
     assert [limit for limit, _ in queue.requests][:2] == [3, 3]
 
 
+async def test_jobs_that_are_all_there_are_begin_before_the_next_claim(queue: ScriptedTransport) -> None:
+    """Preparing that claim takes longer than what a handler waits for otherwise."""
+    queue.answers.append(found(*jobs(1, 2)))
+    slots = Slots(queue, free=3)
+    claims_before: list[int] = []
+
+    async def begin() -> None:
+        claims_before.append(len(queue.requests))
+
+    async with asyncio.TaskGroup() as attempts:
+        slots.loop._start = lambda _: attempts.create_task(begin())  # type: ignore[assignment]
+        async with running(slots):
+            await until(lambda: len(queue.requests) > 1, "it claims again")
+    assert claims_before == [1, 1]
+
+
 async def test_no_claim_asks_for_more_than_the_queue_gives_at_once(queue: ScriptedTransport) -> None:
     slots = Slots(queue, free=10_000)
     async with running(slots):
