@@ -139,13 +139,14 @@ class Store:
         /,
         **args: Any,
     ) -> None:
-        """Run a script that may be repeated over one part after another, all within the time of one call.
+        """Run a script that may be repeated over one part after another, each in the time of a call.
 
         The next part is drawn and sent while the server works on one, so that it need not wait for it.
         heard: gets the reply to each part, in order, as `run` returns it. What a refused call had behind it
         may have been run.
         """
         chosen = script(name)
+        patience = self._patience()
         calls = (chosen.argv(args, items) for items in parts)
         unanswered: deque[list[Any]] = deque()
 
@@ -160,11 +161,13 @@ class Store:
                         if drawn is None:
                             break
                         unanswered.append(drawn)
+                        patience.renew()  # the time that this took is not the store's
                     await _write(connection, *words, *unanswered[under_way])
                     words = self._by_name(chosen)
                     under_way += 1
                 if not under_way:
                     return
+                patience.renew()
                 try:
                     reply = _checked(await connection.read_response())
                 except redis_errors.ResponseError as error:
@@ -176,7 +179,7 @@ class Store:
                 under_way -= 1
                 heard(reply)
 
-        await self._repeat(call)
+        await self._repeat(call, patience=patience)
 
     async def now_ms(self) -> int:
         """The store's clock, in ms: what leases, due times and retention are judged by."""
@@ -221,22 +224,27 @@ class Store:
         finally:
             await disconnect(connection)
 
+    def _patience(self) -> _Patience:
+        return _Patience(self.settings.redis_timeout_ms / 1000, self._connections.abort)
+
     async def _repeat(
-        self, call: Callable[[AbstractConnection], Any], *, repeatable: bool = True, reads: bool = False
+        self,
+        call: Callable[[AbstractConnection], Any],
+        *,
+        repeatable: bool = True,
+        reads: bool = False,
+        patience: _Patience | None = None,
     ) -> Any:
         """Call on a connection; again on a fresh one after a loss, while time and the script allow it.
 
-        reads: nothing is written, so that no outcome can be unknown.
+        reads: nothing is written, so that no outcome can be unknown. patience: renewed by what is called.
         """
-        loop = asyncio.get_running_loop()
-        seconds = self.settings.redis_timeout_ms / 1000
-        deadline = loop.time() + seconds
+        patience = patience or self._patience()
         pause = 0.02
         sent = False
         while True:
             connection = await self._connections.take()
-            # One timer per call costs a tenth of redis-py's own timeouts around each read and write.
-            timer = loop.call_at(max(deadline, loop.time() + 0.1), self._connections.abort, connection)
+            patience.begin(connection)
             try:
                 if not connection.is_connected:
                     await connection.connect()  # type: ignore[no-untyped-call]
@@ -248,7 +256,7 @@ class Store:
                     raise StoreUnavailable(f"{self._address}: {refused}") from error
                 if sent and not repeatable:
                     raise OutcomeUnknown("the store did not answer; the outcome is not known") from error
-                if loop.time() + pause >= deadline:
+                if patience.left() <= pause:
                     if sent:
                         raise OutcomeUnknown(
                             "the store did not answer in time; repeat with the same id"
@@ -267,7 +275,7 @@ class Store:
                 self._connections.give(connection)
                 return reply
             finally:
-                timer.cancel()
+                patience.end()
 
     async def _evaluate(self, connection: AbstractConnection, chosen: Script, argv: list[Any]) -> Any:
         try:
@@ -290,6 +298,36 @@ class Store:
             f"no store at {shown_url(self.settings.redis_url)}: is it running? "
             "`sluicegate dev` brings its own; SLUICEGATE_REDIS_URL names another Redis or Valkey server"
         )
+
+
+class _Patience:
+    """How long the store may take to answer: when that is over, the connection is lost.
+
+    One timer per call costs a tenth of redis-py's own timeouts around each read and write.
+    """
+
+    def __init__(self, seconds: float, abort: Callable[[AbstractConnection], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._abort = abort
+        self._deadline = self._loop.time() + seconds
+        self._timer: asyncio.TimerHandle | None = None
+
+    def left(self) -> float:
+        return self._deadline - self._loop.time()
+
+    def begin(self, connection: AbstractConnection) -> None:
+        self._connection = connection
+        self._timer = self._loop.call_later(max(self.left(), 0.1), self._abort, connection)
+
+    def renew(self) -> None:
+        self.end()
+        self._deadline = self._loop.time() + self._seconds
+        self.begin(self._connection)
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def split(items: Sequence[tuple[Any, ...]]) -> list[Sequence[tuple[Any, ...]]]:

@@ -26,7 +26,7 @@ MAX_SCANNED: Final = 2000
 LOOKED_AT_ONCE: Final = 500
 """Of those: so many are looked at before the ones that fit are read."""
 PARTS_TOGETHER: Final = 10
-"""Calls that enqueue a batch of a thousand, in the time that one may take."""
+"""Calls that enqueue a batch of a thousand. Then it is looked again whether memory is short."""
 
 
 class Submission(Struct, frozen=True, kw_only=True):

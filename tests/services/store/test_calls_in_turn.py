@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -132,6 +133,49 @@ async def test_a_caller_that_is_cancelled_leaves_no_answer_to_others(
             calling.cancel()
         assert calling.cancelled()
         await answers_are_their_own(store, builder)
+
+
+async def test_the_time_it_takes_to_make_the_jobs_is_not_the_stores(
+    store: Store, settings: Settings, builder: JobBuilder
+) -> None:
+    """A thousand tasks take over a second to check: the store, which answers at once, is not away."""
+    impatient = Store(msgspec.structs.replace(settings, redis_timeout_ms=500), store._connect)
+
+    def drawn() -> Iterator[jobs.Submission]:
+        for at in range(1000):
+            if at % 100 == 50:
+                time.sleep(0.2)
+            yield builder.submission()
+
+    try:
+        assert len(told(await jobs.enqueue(impatient, drawn()))) == 1000
+    finally:
+        await impatient.close()
+    assert len(await waiting(store)) == 1000
+
+
+async def test_a_store_that_stands_still_is_given_up(
+    store: Store, settings: Settings, builder: JobBuilder
+) -> None:
+    """Each of the calls gets the time of one, the first as the last."""
+    server = store_server.client(settings.redis_url)
+    impatient = Store(msgspec.structs.replace(settings, redis_timeout_ms=300), store._connect)
+
+    def drawn(stands_still_at: int) -> Iterator[jobs.Submission]:
+        for at in range(700):
+            if at == stands_still_at:
+                server.client_pause(60_000, all=False)
+            yield builder.submission()
+
+    try:
+        for at in (20, 620):
+            with pytest.raises(OutcomeUnknown):
+                await asyncio.wait_for(jobs.enqueue(impatient, drawn(at)), 20)
+            server.client_unpause()
+    finally:
+        server.client_unpause()
+        await impatient.close()
+    await answers_are_their_own(store, builder)
 
 
 async def answers_are_their_own(store: Store, builder: JobBuilder) -> None:
