@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from sluicegate.errors import BadRequest, Invalid
-from sluicegate.operations.wrong_fields import Problem, find, located
+from sluicegate.operations.wrong_fields import Problem, fields_of, find, located
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def convert_text(values: Mapping[str, str | list[str]], kind: type[T]) -> T:
 
 
 def _as_words(values: Mapping[str, str], kind: Any) -> dict[str, Any]:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    fields = fields_of(kind)
     return {
         fields[name].name: msgspec.convert(text, _without_none(fields[name].type), strict=False)
         for name, text in values.items()
@@ -82,7 +82,7 @@ def _without_none(kind: Any) -> Any:
 
 
 def _wrong_texts(values: Mapping[str, str | list[str]], kind: Any) -> Iterator[Problem]:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    fields = fields_of(kind)
     for name in (each for each in values if each not in fields):
         yield Problem(path=name, message="is not a field here")
     for name, field in fields.items():

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from sluicegate.errors import Invalid
@@ -32,6 +33,18 @@ def test_the_smallest_task_is_one_step() -> None:
     assert [(step.id, step.instructions) for step in found.task.steps] == [("step-1", None)]
     assert (found.runtime, found.task.publish.mode) == ("shell", "branch")
     assert derived_capabilities(found) == ("git", "shell")
+
+
+def test_the_second_task_costs_no_look_at_annotations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluating them took ten times as long as the rest of the check, for each task of a batch."""
+    document = task(limits={"hardResets": 1})
+    found = check(document, SETTINGS)
+
+    def fields(kind: Any) -> None:
+        pytest.fail(f"the annotations of {kind} are evaluated once more")
+
+    monkeypatch.setattr(msgspec.structs, "fields", fields)
+    assert check(document, SETTINGS) == found
 
 
 def test_a_full_task_is_accepted() -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from sluicegate.errors import RequestError
 from sluicegate.http import form_fields
+from sluicegate.operations.wrong_fields import fields_of
 from sluicegate.validation import convert_text
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -76,7 +77,7 @@ class Filled:
 
     def call(self, kind: type[T], **more: str | list[str]) -> T:
         """A call of what stands in the fields that it has; a blank field is not given. Raises Invalid."""
-        names = {field.encode_name for field in msgspec.structs.fields(kind)}
+        names = fields_of(kind)
         texts: dict[str, str | list[str]] = {
             name: values[-1] for name, values in self._values.items() if name in names and values[-1].strip()
         }

@@ -16,6 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from sluicegate.errors import BadRequest, Invalid, UnsupportedMediaType
 from sluicegate.http.long_requests import LONG
 from sluicegate.http.requests import require_declared
+from sluicegate.operations.wrong_fields import fields_of
 from sluicegate.validation import convert
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -39,7 +40,7 @@ class UploadForm(Generic[T]):
         self.given: dict[str, str] = {}
         self._request = request
         self._kind = kind
-        self._names = {field.encode_name for field in msgspec.structs.fields(kind)}
+        self._names = fields_of(kind).keys()
         self._parts: MultipartReader
         self._file: BodyPartReader
 

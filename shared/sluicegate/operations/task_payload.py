@@ -14,7 +14,7 @@ from msgspec import Meta, Struct, field
 
 from sluicegate.errors import Invalid
 from sluicegate.model import Capability, Name
-from sluicegate.operations.wrong_fields import Problem, convert, find, invalid
+from sluicegate.operations.wrong_fields import Problem, convert, fields_of, find, invalid
 from sluicegate.repositories import Repository, parse
 from sluicegate.runtimes import RUNTIMES, RuntimeName, refused
 from sluicegate.settings import Settings
@@ -240,7 +240,7 @@ def _ids(payload: TaskPayload) -> list[Problem]:
 
 def _limits(payload: TaskPayload, settings: Settings) -> list[Problem]:
     problems = []
-    for each in msgspec.structs.fields(Limits):
+    for each in fields_of(Limits).values():
         wanted, bound = getattr(payload.task.limits, each.name), f"max_{each.name}"
         if wanted is not None and wanted > (most := getattr(settings, bound)):
             message = f"is over {most:g} (SLUICEGATE_{bound.upper()})"

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import types
+from functools import cache
 from typing import Any, Final, Literal, TypedDict, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import FieldInfo
 
 from sluicegate.errors import Invalid
 
@@ -74,8 +76,14 @@ def located(error: Exception, path: str, kind: Any = Any) -> Problem:
     return {"path": path, "message": message}
 
 
+@cache
+def fields_of(kind: Any) -> dict[str, FieldInfo]:
+    """The fields of a struct by their names on the wire: msgspec would evaluate each annotation anew."""
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
 def _in_struct(value: dict[Any, Any], kind: type[Struct], path: str) -> list[Problem]:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    fields = fields_of(kind)
     problems: list[Problem] = [
         {"path": f"{path}.{key}", "message": "is not a field here"} for key in value if key not in fields
     ]
