@@ -167,7 +167,6 @@ class Store:
                     under_way += 1
                 if not under_way:
                     return
-                patience.renew()
                 try:
                     reply = _checked(await connection.read_response())
                 except redis_errors.ResponseError as error:
@@ -178,6 +177,7 @@ class Store:
                 unanswered.popleft()
                 under_way -= 1
                 heard(reply)
+                patience.renew()
 
         await self._repeat(call, patience=patience)
 

@@ -138,7 +138,7 @@ async def test_a_caller_that_is_cancelled_leaves_no_answer_to_others(
 async def test_the_time_it_takes_to_make_the_jobs_is_not_the_stores(
     store: Store, settings: Settings, builder: JobBuilder
 ) -> None:
-    """A thousand tasks take over a second to check: the store, which answers at once, is not away."""
+    """What a batch takes to be checked is no sign that the store, which answers at once, is away."""
     impatient = Store(msgspec.structs.replace(settings, redis_timeout_ms=500), store._connect)
 
     def drawn() -> Iterator[jobs.Submission]:
@@ -176,6 +176,24 @@ async def test_a_store_that_stands_still_is_given_up(
         server.client_unpause()
         await impatient.close()
     await answers_are_their_own(store, builder)
+
+
+async def test_a_store_that_never_answers_is_given_up(
+    store: Store, settings: Settings, builder: JobBuilder
+) -> None:
+    """Sending again is no progress: the time goes on from the last answer."""
+    breakage = Breakage(settings.redis_url, lambda number: 0 if number else None)
+    async with breakage.listening() as url:
+        broken = msgspec.structs.replace(
+            settings, redis_url=url.replace("http:", "redis:") + "/0", redis_timeout_ms=1_200
+        )
+        shaky = Store(broken, connector(broken))
+        await shaky.memory.refusal()  # the one answer that it gets
+        breakage.break_all()
+        with pytest.raises(OutcomeUnknown):
+            await asyncio.wait_for(jobs.enqueue(shaky, [builder.submission() for _ in range(500)]), 20)
+        await shaky.close()
+    assert breakage.broken >= 3
 
 
 async def answers_are_their_own(store: Store, builder: JobBuilder) -> None:
