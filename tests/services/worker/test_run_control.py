@@ -201,8 +201,8 @@ async def test_a_worker_says_which_of_its_jobs_wait(store: Store, way: Way) -> N
         await ask(store, held, "pause")
 
         async def says(state: str, *paused: str) -> bool:
-            (seen,) = await workers.listing(store)
-            return (seen.state, set(seen.paused_jobs)) == (state, set(paused))
+            seen = [(each.state, set(each.paused_jobs)) for each in await workers.listing(store)]
+            return seen == [(state, set(paused))]
 
         await until(lambda: says("busy", held), "one of two waits")
         await ask(store, other, "pause")
