@@ -94,7 +94,7 @@ def _scripts_run(statement: ast.stmt) -> Iterable[str]:
     for node in ast.walk(statement):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             first = node.args[0]
-            if node.func.attr in ("run", "run_many", "run_in_turn") and isinstance(first, ast.Constant):
+            if node.func.attr in ("run", "run_many", "run_pipelined") and isinstance(first, ast.Constant):
                 yield first.value
 
 

@@ -44,8 +44,8 @@ MAX_ITEMS: Final = 100
 MAX_BYTES: Final = 1024 * 1024
 BLOCK_SECONDS: Final = 2.0
 """Longest blocking read: short enough that a lost connection is noticed soon."""
-UNDER_WAY: Final = 2
-"""Calls in turn that the server has at once: the next one is there when it has done one."""
+IN_FLIGHT: Final = 2
+"""Pipelined calls that the server has at once: the next one is there when it has done one."""
 PARTITIONS: Final = 1
 
 _LOST = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError)
@@ -131,7 +131,7 @@ class Store:
             replies += (await self.run(name, part, repeatable=repeatable, **args))[0]
         return replies
 
-    async def run_in_turn(
+    async def run_pipelined(
         self,
         name: str,
         parts: Iterable[Sequence[tuple[Any, ...]]],
@@ -143,7 +143,7 @@ class Store:
 
         The next part is drawn and sent while the server works on one, so that it need not wait for it.
         heard: gets the reply to each part, in order, as `run` returns it. What a refused call had behind it
-        may have been run.
+        may have been run. Raises as `run` does.
         """
         chosen = script(name)
         patience = self._patience()
@@ -151,21 +151,21 @@ class Store:
         unanswered: deque[list[Any]] = deque()
 
         async def call(connection: AbstractConnection) -> None:
-            under_way = 0
+            in_flight = 0
             # The first one brings the text: were it unknown, one behind it might be run before it.
             words = self._by_text(chosen)
             while True:
-                while under_way < UNDER_WAY:
-                    if under_way == len(unanswered):
+                while in_flight < IN_FLIGHT:
+                    if in_flight == len(unanswered):
                         drawn = next(calls, None)
                         if drawn is None:
                             break
                         unanswered.append(drawn)
                         patience.renew()  # the time that this took is not the store's
-                    await _write(connection, *words, *unanswered[under_way])
+                    await _write(connection, *words, *unanswered[in_flight])
                     words = self._by_name(chosen)
-                    under_way += 1
-                if not under_way:
+                    in_flight += 1
+                if not in_flight:
                     return
                 try:
                     reply = _checked(await connection.read_response())
@@ -175,7 +175,7 @@ class Store:
                         raise redis_errors.ConnectionError("it has forgotten its scripts") from error
                     raise
                 unanswered.popleft()
-                under_way -= 1
+                in_flight -= 1
                 heard(reply)
                 patience.renew()
 
@@ -301,7 +301,7 @@ class Store:
 
 
 class _Patience:
-    """How long the store may take to answer: when that is over, the connection is lost.
+    """How long the store may take to answer, in seconds: when that is over, the connection is lost.
 
     One timer per call costs a tenth of redis-py's own timeouts around each read and write.
     """
@@ -314,6 +314,7 @@ class _Patience:
         self._timer: asyncio.TimerHandle | None = None
 
     def left(self) -> float:
+        """Seconds."""
         return self._deadline - self._loop.time()
 
     def begin(self, connection: AbstractConnection) -> None:
@@ -321,6 +322,7 @@ class _Patience:
         self._timer = self._loop.call_later(max(self.left(), 0.1), self._abort, connection)
 
     def renew(self) -> None:
+        """All of the time once more, from now on."""
         self.end()
         self._deadline = self._loop.time() + self._seconds
         self.begin(self._connection)

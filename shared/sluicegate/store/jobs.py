@@ -247,7 +247,7 @@ async def _enqueued_with(
         heard(await store.run("enqueue", items(part), **limits))
     else:
         together = itertools.chain((part, second), itertools.islice(others, PARTS_TOGETHER - 2))
-        await store.run_in_turn("enqueue", map(items, together), heard, **limits)
+        await store.run_pipelined("enqueue", map(items, together), heard, **limits)
     return outcomes
 
 

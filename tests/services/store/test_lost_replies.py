@@ -5,15 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable
 
-import msgspec
 import pytest
 
 from sluicegate.errors import StoreError
 from sluicegate.model import Job, NewEvent
 from sluicegate.settings import Settings
 from sluicegate.store import Store, audit, cancellation, endings, events, jobs
-from sluicegate.store.connections import connector
 from tests.services.client.breakage import Breakage
+from tests.services.store.shaky import behind
 from tests.support import given
 from tests.support.contents import kinds
 
@@ -25,9 +24,7 @@ async def test_a_workers_events_stand_once(store: Store, settings: Settings) -> 
     breakage = Breakage(settings.redis_url, lambda _: chance.choice((0, chance.randrange(1, 300))))
     numbers = iter(range(1, 10_000))
     sent: list[str] = []
-    async with breakage.listening() as url:
-        broken = msgspec.structs.replace(settings, redis_url=url.replace("http:", "redis:") + "/0")
-        shaky = Store(broken, connector(broken))
+    async with behind(breakage, settings) as shaky:
         while breakage.broken < 40:
             batch = [
                 events.Append(job.id, given.token(job), NewEvent(message=str(number)), number)
@@ -41,7 +38,6 @@ async def test_a_workers_events_stand_once(store: Store, settings: Settings) -> 
                     answered = True
                 except StoreError:
                     continue
-        await shaky.close()
     found: list[str] = []
     after = None
     while page := await events.page(store, job.id, after=after, limit=500):
@@ -56,9 +52,7 @@ async def test_a_cancel_and_its_acknowledgement_count_once(store: Store, setting
     chance = random.Random(5)
     breakage = Breakage(settings.redis_url, lambda _: chance.choice((0, chance.randrange(1, 200), 1_000)))
     ended = 0
-    async with breakage.listening() as url:
-        broken = msgspec.structs.replace(settings, redis_url=url.replace("http:", "redis:") + "/0")
-        shaky = Store(broken, connector(broken))
+    async with behind(breakage, settings) as shaky:
         while breakage.broken < 20:
             job = await given.running(store)
             ending = endings.Cancelled(job.id, given.token(job), receipt={"survivors": []})
@@ -69,7 +63,6 @@ async def test_a_cancel_and_its_acknowledgement_count_once(store: Store, setting
             ended += 1
             assert (await jobs.get(store, job.id)).status == "cancelled"
             assert await kinds(store, job.id) == ["job.claimed", "job.cancel.requested", "job.cancelled"]
-        await shaky.close()
     entries, _ = await audit.page(store, audit.AuditFilter(control="job_cancel"), limit=200)
     assert len(entries) == ended
 

@@ -1,4 +1,4 @@
-"""A batch of several calls, of which two are under way at a time: in order, once each, whatever breaks."""
+"""A batch of several pipelined calls, two in flight at a time: in order, once each, whatever breaks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sluicegate import keys
 from sluicegate.errors import Busy, OutcomeUnknown
 from sluicegate.settings import Settings
 from sluicegate.store import Store, jobs
-from sluicegate.store.connections import connector
 from tests.services.client.breakage import Breakage
+from tests.services.store.shaky import behind
 from tests.support import store_server
 from tests.support.job_builder import JobBuilder
 from tests.transitions.test_enqueue import LANE, told
@@ -49,9 +49,7 @@ async def test_what_breaks_is_sent_again_in_order(
         settings.redis_url, lambda _: chance.choice((0, chance.randrange(20_000), chance.randrange(20_000)))
     )
     expected: list[str] = []
-    async with breakage.listening() as url:
-        broken = msgspec.structs.replace(settings, redis_url=url.replace("http:", "redis:") + "/0")
-        shaky = Store(broken, connector(broken))
+    async with behind(breakage, settings) as shaky:
         while breakage.broken < 20:
             submissions = [builder.submission() for _ in range(chance.randrange(101, 500))]
             expected += [each.id for each in submissions]
@@ -63,7 +61,6 @@ async def test_what_breaks_is_sent_again_in_order(
                     continue
                 answered = True
                 assert [job_id for job_id, _ in told(results)] == [each.id for each in submissions]
-        await shaky.close()
     assert await waiting(store) == expected
 
 
@@ -183,16 +180,11 @@ async def test_a_store_that_never_answers_is_given_up(
 ) -> None:
     """Sending again is no progress: the time goes on from the last answer."""
     breakage = Breakage(settings.redis_url, lambda number: 0 if number else None)
-    async with breakage.listening() as url:
-        broken = msgspec.structs.replace(
-            settings, redis_url=url.replace("http:", "redis:") + "/0", redis_timeout_ms=1_200
-        )
-        shaky = Store(broken, connector(broken))
+    async with behind(breakage, settings, redis_timeout_ms=1_200) as shaky:
         await shaky.memory.refusal()  # the one answer that it gets
         breakage.break_all()
         with pytest.raises(OutcomeUnknown):
             await asyncio.wait_for(jobs.enqueue(shaky, [builder.submission() for _ in range(500)]), 20)
-        await shaky.close()
     assert breakage.broken >= 3
 
 
